@@ -1,0 +1,1 @@
+//! Turns orders into effects and receipts.

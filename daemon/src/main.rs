@@ -1,0 +1,3 @@
+//! The `breakerbox` binary.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Decides. Pure: no clock, no I/O, no async, no randomness.

@@ -1,0 +1,1 @@
+//! What the tests share: harnesses for real servers and for the daemon.
