@@ -1,0 +1,435 @@
+//! Rules: what people write in Git, checked and ready for the engine.
+//!
+//! The types here are the *checked* form: every reference resolved, every unit parsed, every default
+//! applied, and each thing that can lead to a decision with the place it was written at. `file` holds the
+//! mirror types of the YAML, `compile` makes this from those, `diagnose` tells people what is wrong.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use chrono_tz::Tz;
+use serde::{Deserialize, Serialize};
+
+use crate::money::{Money, Percent};
+use crate::price::PriceOverrides;
+use crate::subject::FieldName;
+use crate::time::{Span, Timestamp};
+
+/// How far a rule may go. Ordered: the lower of the rule's mode and the daemon's ceiling holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Mode {
+    /// Recorded and shown; no message, no write.
+    #[default]
+    Observe,
+    /// Messages too.
+    Alert,
+    /// Writes after a person's yes.
+    Approve,
+    /// Writes.
+    Enforce,
+}
+
+impl Mode {
+    /// The word in YAML, metrics and messages.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Observe => "observe",
+            Self::Alert => "alert",
+            Self::Approve => "approve",
+            Self::Enforce => "enforce",
+        }
+    }
+}
+
+/// Where something was written.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Place {
+    /// Path of the file, relative to the rules folder.
+    pub file: Box<str>,
+    /// Line, from 1.
+    pub line: u32,
+    /// Column, from 1.
+    pub column: u32,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)
+    }
+}
+
+/// A whole, valid rule set.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleSet {
+    /// Hash of the content, for decisions and metrics; equal sets have equal ids.
+    pub id: Box<str>,
+    /// Git commit, with `-dirty`, where the folder is a checkout.
+    pub revision: Option<Box<str>>,
+    /// Budgets by name.
+    pub budgets: Vec<Budget>,
+    /// Routes by name.
+    pub routes: BTreeMap<Box<str>, Route>,
+    /// How evidence becomes tenant, team, agent.
+    pub attribution: Attribution,
+    /// What no rule may do.
+    pub guardrail: Guardrail,
+    /// Prices over the embedded book.
+    pub prices: PriceOverrides,
+    /// What is said of sources, by name.
+    pub sources: BTreeMap<Box<str>, SourceRule>,
+}
+
+/// How much some subjects may spend in a window, and what happens on the way there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Budget {
+    /// `metadata.name`, unique.
+    pub name: Box<str>,
+    /// For people.
+    pub description: Box<str>,
+    /// Where the document begins.
+    pub place: Place,
+    /// Which charges count.
+    pub select: Selector,
+    /// One breaker for each combination of these fields; empty for one in all.
+    pub per_each: Vec<FieldName>,
+    /// The limit.
+    pub limit: Limit,
+    /// The window.
+    pub window: WindowSpec,
+    /// Parent budget: a charge that counts here counts there too.
+    pub within: Option<Box<str>>,
+    /// Shares of the limit at which people are told, ascending.
+    pub warn_at: Vec<Percent>,
+    /// Share of the limit at which the breaker trips.
+    pub trip_at: Percent,
+    /// Where `tripAt` (or, by default, `limit`) was written: the line that an order cites.
+    pub trip_place: Place,
+    /// How long the breaker stays `Arming` before it trips.
+    pub grace: Span,
+    /// What to do at each warning.
+    pub on_warn: Vec<Act>,
+    /// What to do when it trips.
+    pub on_trip: Vec<Act>,
+    /// When and how it gives back.
+    pub restore: Restore,
+    /// What silence of a source means.
+    pub on_stale: OnStale,
+    /// How far it may go.
+    pub mode: Mode,
+}
+
+/// Which charges count: all of these conditions, on trusted fields only.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Selector {
+    /// `all: true` was written: no condition on subjects.
+    pub all: bool,
+    /// Conditions on subject fields or namespace labels.
+    pub subjects: Vec<Condition>,
+    /// Kinds of charge; empty for every kind.
+    pub charges: Vec<ChargeKind>,
+}
+
+/// A kind of charge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum ChargeKind {
+    /// Model tokens.
+    Tokens,
+    /// GPU and node time.
+    Gpu,
+    /// Anything else.
+    Other,
+}
+
+/// A condition on one field.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Condition {
+    /// The field.
+    pub field: FieldName,
+    /// What it must be.
+    pub test: Test,
+}
+
+/// What a field must be. Values may be globs (`*` any run, `?` any one character).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Test {
+    /// One of these.
+    In(Vec<Box<str>>),
+    /// Present and none of these.
+    NotIn(Vec<Box<str>>),
+    /// Present.
+    Exists,
+    /// Absent.
+    DoesNotExist,
+}
+
+/// A limit in money, with exceptions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limit {
+    /// The limit where no override matches.
+    pub amount: Money,
+    /// The first one that matches an instance and has not ended holds.
+    pub overrides: Vec<LimitOverride>,
+}
+
+/// Another limit for some instances.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LimitOverride {
+    /// Instance fields and their exact values.
+    pub matches: Vec<(FieldName, Box<str>)>,
+    /// The limit.
+    pub amount: Money,
+    /// Until then (end of that day in the window's time zone).
+    pub until: Option<Timestamp>,
+}
+
+/// Over which time a budget adds up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WindowSpec {
+    /// A calendar unit in a time zone.
+    Calendar {
+        /// The unit.
+        unit: CalendarUnit,
+        /// Time zone of its boundaries.
+        timezone: Tz,
+        /// First month of the fiscal year, 1 to 12; matters for quarter and year.
+        fiscal_start: u8,
+    },
+    /// The time up to now.
+    Rolling(Span),
+    /// Since ever: a prepaid amount.
+    Lifetime,
+}
+
+/// Calendar unit of a window. Weeks begin on Monday (ISO 8601).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum CalendarUnit {
+    /// Hour.
+    Hour,
+    /// Day.
+    Day,
+    /// Week.
+    Week,
+    /// Month.
+    Month,
+    /// Quarter.
+    Quarter,
+    /// Year.
+    Year,
+}
+
+/// Something to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Act {
+    /// Tell a route.
+    Notify {
+        /// Name of a [`Route`] that exists.
+        route: Box<str>,
+        /// Where it was written.
+        place: Place,
+    },
+    /// Scale ScaledObjects to zero and hold them there.
+    PauseScaledObjects {
+        /// Which.
+        targets: TargetSelector,
+        /// Where it was written.
+        place: Place,
+    },
+}
+
+/// Which objects an act is for. All conditions hold; at least one is there unless `all` is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetSelector {
+    /// `all: true` was written.
+    pub all: bool,
+    /// Namespaces by exact name.
+    pub namespaces: Vec<Template>,
+    /// Labels that the namespace must have.
+    pub namespace_labels: Vec<(Box<str>, Template)>,
+    /// Labels that the object must have.
+    pub labels: Vec<(Box<str>, Template)>,
+    /// Labels (of the object or its namespace) that exempt it.
+    pub except: Vec<(Box<str>, Box<str>)>,
+}
+
+/// A value in a target selector.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Template {
+    /// As written.
+    Literal(Box<str>),
+    /// `${field}`: the breaker's own value of a `perEach` field, only where trusted and not empty.
+    Field(FieldName),
+}
+
+/// When a tripped breaker gives back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restore {
+    /// When.
+    pub when: RestoreWhen,
+    /// Not before it was tripped for this long.
+    pub min_hold: Span,
+    /// After so many trips in one window it stays tripped and pages.
+    pub max_trips_per_window: u32,
+}
+
+/// When a tripped breaker gives back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RestoreWhen {
+    /// When its window ends.
+    WindowRolls,
+    /// When the sum is below this share of the limit (rolling windows), or the window ends.
+    Below(Percent),
+    /// When a person resets it.
+    Manual,
+}
+
+/// What silence of a source means for a budget.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OnStale {
+    /// Nothing changes.
+    #[default]
+    Keep,
+    /// People are told.
+    Alert,
+}
+
+/// Where messages go.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Route {
+    /// `metadata.name`.
+    pub name: Box<str>,
+    /// Where it was written.
+    pub place: Place,
+    /// All of these get each message.
+    pub receivers: Vec<Receiver>,
+}
+
+/// One receiver of a route. Secrets are never in rule files: only the name of the environment variable
+/// or file that holds one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Receiver {
+    /// Slack incoming webhook; cannot edit.
+    SlackWebhook {
+        /// Where the URL is.
+        url: SecretRef,
+    },
+    /// Slack `chat.postMessage`; edits for progress.
+    SlackChat {
+        /// Where the bot token is.
+        token: SecretRef,
+        /// Channel id or name.
+        channel: Box<str>,
+    },
+    /// A signed JSON POST.
+    Webhook {
+        /// The address.
+        url: Box<str>,
+        /// Where the HMAC secret is.
+        secret: SecretRef,
+    },
+}
+
+/// Where a secret is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SecretRef {
+    /// Environment variable.
+    Env(Box<str>),
+    /// File, read at each use, so that rotation works.
+    File(Box<str>),
+}
+
+/// How evidence becomes fields of a subject.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attribution {
+    /// Principals whose word about some fields is believed (shared gateways). First match holds.
+    pub delegates: Vec<Delegate>,
+    /// Fixed fields by principal. First match holds.
+    pub principals: Vec<PrincipalRule>,
+    /// Namespace label key → field, applied once the namespace is trusted.
+    pub namespace_labels: Vec<(Box<str>, FieldName)>,
+    /// Claim key (requestMetadata, event subject) → field it refines, always asserted.
+    pub claims: Vec<(Box<str>, FieldName)>,
+    /// New subjects (breaker instances) that one source may bring in an hour; more go to `unattributed`.
+    pub max_new_subjects_per_source: u32,
+}
+
+/// A principal whose word is believed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delegate {
+    /// Glob over the account-qualified short principal, `111122223333:role/team-search-agent`.
+    pub principal: Box<str>,
+    /// Fields it may set.
+    pub fields: Vec<FieldName>,
+    /// Where it was written.
+    pub place: Place,
+}
+
+/// Fixed fields of a principal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrincipalRule {
+    /// Glob as in [`Delegate::principal`].
+    pub principal: Box<str>,
+    /// Field and value; `namespace` brings its labels with it.
+    pub set: Vec<(FieldName, Box<str>)>,
+    /// Where it was written.
+    pub place: Place,
+}
+
+/// What no rule may do. Several documents add up: protections unite, the smallest caps hold.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Guardrail {
+    /// Namespaces that are never touched (globs).
+    pub protected_namespaces: Vec<Box<str>>,
+    /// Labels (of the object or its namespace) that protect.
+    pub protected_labels: Vec<(Box<str>, Box<str>)>,
+    /// Objects that are never touched.
+    pub protected_objects: Vec<crate::inventory::ObjectKey>,
+    /// Distinct newly stopped targets of one rule in the window, as a share of the eligible ones.
+    pub per_rule: Percent,
+    /// The same, at least this many.
+    pub at_least: u32,
+    /// Distinct newly stopped targets of all rules in the window.
+    pub overall: u32,
+    /// The window of the two caps.
+    pub per: Span,
+    /// Route of pages about ourselves and of rules that name none.
+    pub page: Option<Box<str>>,
+    /// A breaker waits this long for approval before the question lapses.
+    pub approval_expires: Span,
+}
+
+impl Default for Guardrail {
+    /// RULES: 10% of eligible per 10 m, at least 5, overall 20 per 10 m; approvals expire in 15 m.
+    fn default() -> Self {
+        Self {
+            protected_namespaces: PROTECTED_NAMESPACES.iter().map(|n| (*n).into()).collect(),
+            protected_labels: vec![("breakerbox.dev/protected".into(), "true".into())],
+            protected_objects: Vec::new(),
+            per_rule: Percent::from_ppm(100_000),
+            at_least: 5,
+            overall: 20,
+            per: Span::from_mins(10),
+            page: None,
+            approval_expires: Span::from_mins(15),
+        }
+    }
+}
+
+/// Always protected: the control plane, what scales, what buys nodes, what watches, and we ourselves.
+pub const PROTECTED_NAMESPACES: [&str; 8] = [
+    "kube-system",
+    "kube-public",
+    "kube-node-lease",
+    "keda",
+    "karpenter",
+    "monitoring",
+    "breakerbox",
+    "gpu-operator",
+];
+
+/// What is said of a source.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceRule {
+    /// Silence longer than this is staleness even without another signal.
+    pub stale_after: Option<Span>,
+}
