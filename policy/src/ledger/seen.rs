@@ -1,0 +1,198 @@
+//! Which usage was already added: ids of 128 bits with a hash of the content beside each.
+//!
+//! Ids are forgotten when their event time is beyond the horizon; the engine then asks for a proof by
+//! position. Forgetting is spread out: the table is cut into shards by id and each call of [`Seen::sweep`]
+//! cleans one, so no fact waits for a whole table. An entry is 24 bytes without padding, since a million
+//! of them must stay small.
+
+use hashbrown::HashTable;
+use serde::{Deserialize, Serialize};
+
+use crate::fact::FactId;
+use crate::time::{Span, Timestamp};
+
+const SHARDS: usize = 64;
+const HOUR: i64 = 3_600_000;
+
+/// Four words of id, one of content, one of the hour of event time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Entry([u32; 6]);
+
+/// What is known of an id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recall {
+    /// Not seen before; now remembered.
+    New,
+    /// Seen with the same content.
+    Duplicate,
+    /// Seen with other content.
+    Conflict,
+}
+
+/// The memory of ids.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    shards: Vec<HashTable<Entry>>,
+    next_sweep: usize,
+}
+
+impl Default for Seen {
+    fn default() -> Self {
+        Self { shards: (0..SHARDS).map(|_| HashTable::new()).collect(), next_sweep: 0 }
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the id is cut into words on purpose")]
+const fn words(id: FactId) -> [u32; 4] {
+    [id.0 as u32, (id.0 >> 32) as u32, (id.0 >> 64) as u32, (id.0 >> 96) as u32]
+}
+
+/// The id is a keyed hash already: half of it is as good a hash as any.
+#[expect(clippy::cast_possible_truncation, reason = "the low half of the id")]
+const fn hash(id: FactId) -> u64 {
+    id.0 as u64
+}
+
+fn hash_of(entry: &Entry) -> u64 {
+    u64::from(entry.0[0]) | (u64::from(entry.0[1]) << 32)
+}
+
+/// Hours since the epoch, cut to 32 bits (good until the year 491,000).
+fn hour(at: Timestamp) -> u32 {
+    u32::try_from(at.millis().div_euclid(HOUR)).unwrap_or(0)
+}
+
+impl Seen {
+    /// Looks the id up and remembers it if it is new.
+    pub fn recall(&mut self, id: FactId, content: u32, occurred_at: Timestamp) -> Recall {
+        let [a, b, c, d] = words(id);
+        let shard = &mut self.shards[Self::shard(id)];
+        let found = shard.find(hash(id), |e| e.0[..4] == [a, b, c, d]);
+        match found {
+            Some(entry) if entry.0[4] == content => Recall::Duplicate,
+            Some(_) => Recall::Conflict,
+            None => {
+                shard.insert_unique(hash(id), Entry([a, b, c, d, content, hour(occurred_at)]), hash_of);
+                Recall::New
+            }
+        }
+    }
+
+    /// Whether the id is remembered.
+    #[must_use]
+    pub fn knows(&self, id: FactId) -> bool {
+        let want = words(id);
+        self.shards[Self::shard(id)].find(hash(id), |e| e.0[..4] == want).is_some()
+    }
+
+    /// Forgets, in one shard, what happened before `now - horizon`.
+    pub fn sweep(&mut self, now: Timestamp, horizon: Span) {
+        let oldest = hour(now.minus(horizon));
+        let shard = &mut self.shards[self.next_sweep];
+        shard.retain(|e| e.0[5] >= oldest);
+        if shard.capacity() > 4 * shard.len() + 64 {
+            shard.shrink_to_fit(hash_of);
+        }
+        self.next_sweep = (self.next_sweep + 1) % SHARDS;
+    }
+
+    /// Ids remembered.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.shards.iter().map(HashTable::len).sum()
+    }
+
+    /// Whether nothing is remembered.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn shard(id: FactId) -> usize {
+        // The top bits: the table itself uses the low ones.
+        usize::try_from(id.0 >> 122).unwrap_or(0)
+    }
+}
+
+/// Sorted, so that equal memories give equal bytes whatever the order of insertion.
+#[derive(Serialize, Deserialize)]
+struct Flat {
+    next_sweep: u8,
+    entries: Vec<Entry>,
+}
+
+impl Serialize for Seen {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut entries: Vec<Entry> = self.shards.iter().flatten().copied().collect();
+        entries.sort_unstable_by_key(|e| e.0);
+        Flat { next_sweep: u8::try_from(self.next_sweep).unwrap_or(0), entries }.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Seen {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let flat = Flat::deserialize(deserializer)?;
+        let mut seen = Self { next_sweep: usize::from(flat.next_sweep) % SHARDS, ..Self::default() };
+        for entry in flat.entries {
+            let [a, b, c, d, ..] = entry.0;
+            let id = u128::from(a) | u128::from(b) << 32 | u128::from(c) << 64 | u128::from(d) << 96;
+            seen.shards[Self::shard(FactId(id))].insert_unique(hash_of(&entry), entry, hash_of);
+        }
+        Ok(seen)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fact::IdKey;
+
+    const KEY: IdKey = IdKey([7, 11]);
+
+    #[test]
+    fn the_same_id_is_a_duplicate_and_with_other_content_a_conflict() {
+        let mut seen = Seen::default();
+        let id = FactId::of(&KEY, "bedrock-log", "a");
+        assert_eq!(seen.recall(id, 1, Timestamp::from_millis(0)), Recall::New);
+        assert_eq!(seen.recall(id, 1, Timestamp::from_millis(0)), Recall::Duplicate);
+        assert_eq!(seen.recall(id, 2, Timestamp::from_millis(0)), Recall::Conflict);
+        assert_eq!(seen.len(), 1);
+    }
+
+    #[test]
+    fn one_sources_id_never_takes_the_place_of_anothers() {
+        let mut seen = Seen::default();
+        seen.recall(FactId::of(&KEY, "forger", "acct:region:1"), 1, Timestamp::from_millis(0));
+        let real = FactId::of(&KEY, "bedrock-log", "acct:region:1");
+        assert_eq!(seen.recall(real, 2, Timestamp::from_millis(0)), Recall::New);
+    }
+
+    #[test]
+    fn what_is_beyond_the_horizon_is_forgotten_shard_by_shard() {
+        let mut seen = Seen::default();
+        for n in 0..1000_u32 {
+            let hours = i64::from(n % 100);
+            seen.recall(FactId::of(&KEY, "s", &n.to_string()), 0, Timestamp::from_millis(hours * HOUR));
+        }
+        for _ in 0..SHARDS {
+            seen.sweep(Timestamp::from_millis(100 * HOUR), Span::from_hours(48));
+        }
+        assert_eq!(seen.len(), 480, "hours 52 to 99, ten ids each");
+    }
+
+    #[test]
+    fn a_snapshot_remembers_the_same_in_the_same_bytes() {
+        let (mut one, mut other) = (Seen::default(), Seen::default());
+        let ids: Vec<FactId> = (0..500).map(|n: u32| FactId::of(&KEY, "s", &n.to_string())).collect();
+        for id in &ids {
+            one.recall(*id, 3, Timestamp::from_millis(0));
+        }
+        for id in ids.iter().rev() {
+            other.recall(*id, 3, Timestamp::from_millis(0));
+        }
+        let bytes = postcard::to_stdvec(&one).unwrap();
+        assert_eq!(bytes, postcard::to_stdvec(&other).unwrap());
+        let mut back: Seen = postcard::from_bytes(&bytes).unwrap();
+        assert!(ids.iter().all(|id| back.recall(*id, 3, Timestamp::from_millis(0)) == Recall::Duplicate));
+    }
+}
