@@ -13,4 +13,5 @@ pub mod price;
 pub mod rule;
 pub mod subject;
 pub mod time;
+pub mod units;
 pub mod window;
