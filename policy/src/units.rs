@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::money::{Money, MoneyError, plain_decimal, strip_unit};
 
-/// A share in parts per million: 80% is 800,000. At most 4,294.967295%.
+/// A share in parts per million: 80% is 800,000. At most 429,496.7295%.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Percent(u32);
 
@@ -63,7 +63,7 @@ impl FromStr for Percent {
             .checked_mul(10_i128.pow(4 - decimals))
             .and_then(|ppm| u32::try_from(ppm).ok())
             .map(Self)
-            .ok_or_else(|| MoneyError::TooLarge { text: text.trim().to_owned(), most: "4294%" })
+            .ok_or_else(|| MoneyError::TooLarge { text: text.trim().to_owned(), most: "429496%" })
     }
 }
 
@@ -239,5 +239,110 @@ serde_as_picos!(TokenRate);
 serde_as_picos!(HourRate);
 
 #[cfg(test)]
-#[path = "units_tests.rs"]
-mod tests;
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentages_are_read_and_written_as_people_do() {
+        for (text, ppm, shown) in [
+            ("80%", 800_000, "80%"),
+            ("12.5%", 125_000, "12.5%"),
+            ("0.0001 %", 1, "0.0001%"),
+            (" 100% ", 1_000_000, "100%"),
+            ("0%", 0, "0%"),
+            ("4294.9672%", 42_949_672, "4294.9672%"),
+        ] {
+            let percent: Percent = text.parse().expect(text);
+            assert_eq!(percent.ppm(), ppm, "{text}");
+            assert_eq!(percent.to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn a_percentage_that_is_none_says_what_to_write() {
+        for (text, said) in [
+            ("80", "`80` has no unit; write `80%`"),
+            ("0.8", "`0.8` has no unit; write `0.8%`"),
+            ("", "the amount is empty; write for example `80%`"),
+            ("-5%", "`-5%` is negative; write an amount of 0 or more, for example `80%`"),
+            ("12.34567%", "`12.34567%` has more than 4 decimals and cannot be held exactly; write at most 4"),
+            ("500000%", "`500000%` is too large; the most is `429496%`"),
+            ("half", "`half` does not end in `%`; write for example `80%`"),
+        ] {
+            assert_eq!(text.parse::<Percent>().expect_err(text).to_string(), said);
+        }
+    }
+
+    #[test]
+    fn a_token_rate_is_pico_dollars_per_token() {
+        for (text, picos, shown) in [
+            ("0.25 USD per 1M tokens", 250_000, "0.25 USD per 1M tokens"),
+            ("3.30 USD per 1M tokens", 3_300_000, "3.30 USD per 1M tokens"),
+            ("0.0175  USD  per 1M tokens", 17_500, "0.0175 USD per 1M tokens"),
+            ("0.000001 USD per 1M tokens", 1, "0.000001 USD per 1M tokens"),
+            ("1,000 USD per 1M tokens", 1_000_000_000, "1000.00 USD per 1M tokens"),
+        ] {
+            let rate: TokenRate = text.parse().expect(text);
+            assert_eq!((rate.picos(), rate.to_string().as_str()), (picos, shown));
+        }
+    }
+
+    #[test]
+    fn a_rate_without_its_unit_is_refused() {
+        for (text, said) in [
+            ("0.25", "`0.25` has no unit; write `0.25 USD per 1M tokens`"),
+            (
+                "0.25 USD",
+                "`0.25 USD` does not end in `USD per 1M tokens`; write for example `0.25 USD per 1M tokens`",
+            ),
+            (
+                "0.003 USD per 1K tokens",
+                "`0.003 USD per 1K tokens` does not end in `USD per 1M tokens`; write for example `0.25 USD per \
+                 1M tokens`",
+            ),
+            (
+                "0.0000033 USD per 1M tokens",
+                "`0.0000033 USD per 1M tokens` has more than 6 decimals and cannot be held exactly; write at most 6",
+            ),
+            (
+                "3.3e-6 USD per 1M tokens",
+                "`3.3e-6 USD per 1M tokens` has an exponent; write all digits, for example `0.25 USD per 1M tokens`",
+            ),
+            (
+                "1,000,000,001 USD per 1M tokens",
+                "`1,000,000,001 USD per 1M tokens` is too large; the most is `1,000,000,000 USD per 1M tokens`",
+            ),
+        ] {
+            assert_eq!(text.parse::<TokenRate>().expect_err(text).to_string(), said);
+        }
+        let hours = "0.4387".parse::<HourRate>().expect_err("no unit").to_string();
+        assert_eq!(hours, "`0.4387` has no unit; write `0.4387 USD per hour`");
+    }
+
+    #[test]
+    fn an_hour_rate_is_pico_dollars_per_hour() {
+        let rate: HourRate = "0.4387 USD per hour".parse().expect("a rate");
+        assert_eq!((rate.picos(), rate.to_string().as_str()), (438_700_000_000, "0.4387 USD per hour"));
+    }
+
+    #[test]
+    fn the_dearest_rate_times_the_most_tokens_fits() {
+        let all = TokenRate::MAX.times(u64::MAX);
+        assert_eq!(all.picos(), 1_000_000_000_000_000_i128 * i128::from(u64::MAX));
+        assert!(all.checked_mul_u64(5).is_some());
+        assert_eq!(TokenRate::from_picos(TokenRate::MAX.picos() + 1), None);
+    }
+
+    #[test]
+    fn rates_are_strings_for_people_and_numbers_for_the_journal() {
+        let rate = TokenRate::from_picos(3_300_000).expect("in range");
+        assert_eq!(serde_json::to_string(&rate).expect("json"), "\"3300000\"");
+        assert_eq!(serde_json::from_str::<TokenRate>("\"3300000\"").expect("json"), rate);
+        assert!(serde_json::from_str::<TokenRate>("3300000.5").is_err());
+        assert!(serde_json::from_str::<TokenRate>("\"1000000000000001\"").is_err());
+        let bytes = postcard::to_stdvec(&rate).expect("postcard");
+        assert_eq!(postcard::from_bytes::<TokenRate>(&bytes).expect("postcard"), rate);
+        let percent: Percent = "12.5%".parse().expect("percent");
+        assert_eq!(serde_json::to_string(&percent).expect("json"), "\"12.5%\"");
+    }
+}
