@@ -133,8 +133,6 @@ pub enum ArmingCause {
     PriceChange,
     /// The wall clock is in doubt.
     Clock,
-    /// Nothing acts on an inventory that is stale.
-    StaleInventory,
 }
 
 /// What ended a trip.

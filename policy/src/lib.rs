@@ -3,6 +3,8 @@
 //! A stream of [`fact::Fact`]s goes into [`engine::Engine`], which prices them, posts them to the ledger,
 //! advances breakers and answers with [`decision::Decision`]s, orders and notices.
 
+pub mod attribution;
+pub mod breaker;
 pub mod decision;
 pub mod engine;
 pub mod fact;

@@ -1,56 +1,55 @@
 //! The engine: facts in, decisions, orders and notices out.
 //!
 //! One owner, no locks, no clock: `step` is a function of its state and its arguments, so the same log
-//! gives the same bytes.
+//! gives the same bytes. What it holds: sums (breakers), ids (the memory of what was added), what exists
+//! (inventory), what we keep stopped (holds), and what a person said (freeze, exemptions). What is only a
+//! cache (lanes, indexes, the price book) is made anew from these.
 
+mod command;
+mod explain;
+mod hold;
+mod judge;
+mod lane;
+mod reload;
+mod settings;
+mod snapshot;
+mod stop;
+mod tell;
+mod usage;
+mod view;
+mod watch;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 
-use crate::decision::{Decision, Notice, Order};
-use crate::fact::{Clock, Fact, IdKey, RefusedReason, UsageOutcome};
+use crate::breaker::{Cold, Hot};
+use crate::decision::{Decision, DecisionId, Notice, Order, OrderId};
+use crate::fact::{Clock, Fact, Posture, RefusedReason, UsageOutcome};
+use crate::inventory::{Inventory, ObjectKey};
+use crate::ledger::Seen;
 use crate::money::Money;
-use crate::time::{Span, Timestamp};
+use crate::price::{PriceBook, PriceOverrides};
+use crate::rule::{Mode, RuleSet};
+use crate::time::Timestamp;
 
-/// What a journal fixes for its engine. Changing one changes what a replay gives, so they are kept in
-/// the journal.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Settings {
-    /// Secret of ids.
-    pub id_key: IdKey,
-    /// For how long ids are remembered, in event time. Default 48 h.
-    pub horizon: Span,
-    /// Older than this, a fact adds up but trips nothing by itself. Default 15 m.
-    pub on_time: Span,
-    /// Further ahead of the clock than this, a fact is refused. Default 5 m.
-    pub max_ahead: Span,
-    /// How long an order may wait before it is refused as stale. Default 5 m.
-    pub order_expiry: Span,
-    /// Without a proof after this, a pause is fired again (the cause checked anew). Default 60 s.
-    pub refire_after: Span,
-    /// How often a pause is fired at most. Default 3.
-    pub max_attempts: u32,
-    /// An inventory not heard for longer is stale. Default 120 s.
-    pub inventory_stale_after: Span,
-    /// How far the wall clock may drift from the monotonic one between ticks. Default 30 s.
-    pub max_clock_drift: Span,
-}
+pub use explain::{NotTripped, NotTrippedReason};
+pub use hold::Hold;
+pub use settings::Settings;
+pub use snapshot::SnapshotError;
+pub use stop::protection;
+pub use usage::MOST_COUNT;
+pub use view::{BreakerView, HoldView, View};
+pub use watch::{KUBERNETES, SourceStatus};
 
-impl Settings {
-    /// The defaults above under that secret.
-    #[must_use]
-    pub fn new(id_key: IdKey) -> Self {
-        Self {
-            id_key,
-            horizon: Span::from_hours(48),
-            on_time: Span::from_mins(15),
-            max_ahead: Span::from_mins(5),
-            order_expiry: Span::from_mins(5),
-            refire_after: Span::from_secs(60),
-            max_attempts: 3,
-            inventory_stale_after: Span::from_secs(120),
-            max_clock_drift: Span::from_secs(30),
-        }
-    }
-}
+/// Hash maps of the engine have fixed seeds: iteration is never relied on, but nothing may differ
+/// between two runs. Ids that callers choose are hashed under the journal's secret before they get here.
+type FixedMap<K, V> = HashMap<K, V, foldhash::fast::FixedState>;
+
+/// How far each file of each source was read: (source, file) → end offset.
+type Positions = BTreeMap<(Box<str>, Box<str>), u64>;
 
 /// What came of one step.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -65,7 +64,7 @@ pub struct Outcome {
     pub orders: Vec<Order>,
     /// Whom to tell.
     pub notices: Vec<Notice>,
-    /// Charges of this step added up by minute, subject and model, for the journal's rollups.
+    /// Charges of this step added up by minute, tenant and model, for the journal's rollups.
     pub rollups: Vec<Rollup>,
 }
 
@@ -84,17 +83,15 @@ pub struct Letter {
     pub amount: Option<Money>,
 }
 
-/// Charges of one subject and model in one minute of event time.
+/// Charges of one tenant and model in one minute of event time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rollup {
     /// Start of the minute.
     pub minute: Timestamp,
-    /// Tenant, where known.
-    pub tenant: Option<Box<str>>,
-    /// The whole subject, for people.
-    pub subject: Box<str>,
+    /// Tenant, where it is known and trusted.
+    pub tenant: Option<Arc<str>>,
     /// Resolved model.
-    pub model: Box<str>,
+    pub model: Arc<str>,
     /// Sum of the charges.
     pub amount: Money,
     /// Charges.
@@ -103,17 +100,117 @@ pub struct Rollup {
     pub unpriced: u64,
 }
 
+/// What one tenant spent on one model since the journal began.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spend {
+    /// Tenant, where it is known and trusted.
+    pub tenant: Option<Arc<str>>,
+    /// Resolved model.
+    pub model: Arc<str>,
+    /// Sum of the charges.
+    pub amount: Money,
+    /// Charges.
+    pub facts: u64,
+    /// Usage without a price.
+    pub unpriced: u64,
+}
+
+/// Things counted since the journal began.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counters {
+    /// Usage added.
+    pub accepted: u64,
+    /// Of these, calls that used nothing.
+    pub without_usage: u64,
+    /// Usage seen before.
+    pub duplicates: u64,
+    /// Ids seen before with other content.
+    pub conflicts: u64,
+    /// Usage without a price.
+    pub unpriced: u64,
+    /// Usage refused, by reason.
+    pub refused: BTreeMap<RefusedReason, u64>,
+    /// What refused usage would have cost, where it has a price.
+    pub refused_amount: Money,
+}
+
 /// The engine's state.
 #[derive(Clone, Debug)]
 pub struct Engine {
     settings: Settings,
+    now: Timestamp,
+    last_clock: Option<Clock>,
+    clock_doubt: Option<String>,
+    posture: Posture,
+    rules: Arc<RuleSet>,
+    prices_before: Option<PriceOverrides>,
+    inventory: Inventory,
+    seen: Seen,
+    positions: Positions,
+    hot: Vec<Hot>,
+    cold: Vec<Cold>,
+    /// Breakers that time may move.
+    armed: BTreeSet<u32>,
+    spend: Vec<Spend>,
+    counters: Counters,
+    sources: BTreeMap<Box<str>, SourceStatus>,
+    holds: BTreeMap<ObjectKey, Hold>,
+    exempt: BTreeMap<ObjectKey, Timestamp>,
+    stops: VecDeque<stop::Stop>,
+    freeze: Option<String>,
+    paged: BTreeMap<Box<str>, Timestamp>,
+    next_decision: DecisionId,
+    next_order: OrderId,
+    inventory_changed: bool,
+    // Made anew from the above.
+    book: PriceBook,
+    book_before: Option<PriceBook>,
+    index: FixedMap<Box<str>, u32>,
+    accounts: FixedMap<(Option<Arc<str>>, Arc<str>), u32>,
+    lanes: lane::Lanes,
+    scratch: Vec<u32>,
+    slot_scratch: Vec<u32>,
+    rollup_index: FixedMap<(u32, i64), u32>,
 }
 
 impl Engine {
     /// An engine that has seen nothing.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
-        Self { settings }
+        Self {
+            settings,
+            now: Timestamp::default(),
+            last_clock: None,
+            clock_doubt: None,
+            posture: Posture { ceiling: Mode::Observe, because: None },
+            rules: Arc::default(),
+            prices_before: None,
+            inventory: Inventory::default(),
+            seen: Seen::default(),
+            positions: BTreeMap::new(),
+            hot: Vec::new(),
+            cold: Vec::new(),
+            armed: BTreeSet::new(),
+            spend: Vec::new(),
+            counters: Counters::default(),
+            sources: BTreeMap::new(),
+            holds: BTreeMap::new(),
+            exempt: BTreeMap::new(),
+            stops: VecDeque::new(),
+            freeze: None,
+            paged: BTreeMap::new(),
+            next_decision: DecisionId(1),
+            next_order: OrderId(1),
+            inventory_changed: false,
+            book: PriceBook::embedded(),
+            book_before: None,
+            index: FixedMap::default(),
+            accounts: FixedMap::default(),
+            lanes: lane::Lanes::default(),
+            scratch: Vec::new(),
+            slot_scratch: Vec::new(),
+            rollup_index: FixedMap::default(),
+        }
     }
 
     /// What the journal fixed.
@@ -124,7 +221,58 @@ impl Engine {
 
     /// Takes facts in, in order, as of one reading of the clocks.
     #[must_use]
-    pub fn step(&mut self, _clock: Clock, _facts: &[Fact]) -> Outcome {
-        Outcome::default()
+    pub fn step(&mut self, clock: Clock, facts: &[Fact]) -> Outcome {
+        let mut out = Outcome::default();
+        self.rollup_index.clear();
+        let started = facts.iter().any(|fact| matches!(fact, Fact::Started(_)));
+        self.read_clock(clock, started, &mut out);
+        for fact in facts {
+            self.take(fact, &mut out);
+        }
+        out
+    }
+
+    fn take(&mut self, fact: &Fact, out: &mut Outcome) {
+        match fact {
+            Fact::Tick => self.tick(out),
+            Fact::Started(posture) | Fact::Posture(posture) => self.take_posture(posture, out),
+            Fact::Usage(batch) => {
+                let outcomes = self.take_usage(batch, out);
+                out.usage.push(outcomes);
+            }
+            Fact::Inventory(change) => self.take_inventory(change, out),
+            Fact::Receipt(receipt) => self.take_receipt(receipt, out),
+            Fact::Command(command) => self.take_command(command, out),
+            Fact::Rules(rules) => self.take_rules(rules, out),
+            Fact::Health(health) => self.take_health(health, out),
+        }
+    }
+
+    /// How far each file of a source was read, for the source to go on from.
+    #[must_use]
+    pub fn positions_of(&self, source: &str) -> BTreeMap<Box<str>, u64> {
+        self.positions
+            .iter()
+            .filter(|((from, _), _)| &**from == source)
+            .map(|((_, file), end)| (file.clone(), *end))
+            .collect()
+    }
+
+    /// The spend total of a tenant and model.
+    fn account(&mut self, tenant: Option<&str>, model: &Arc<str>) -> u32 {
+        let key = (tenant.map(Arc::from), Arc::clone(model));
+        if let Some(account) = self.accounts.get(&key) {
+            return *account;
+        }
+        let account = u32::try_from(self.spend.len()).unwrap_or(u32::MAX);
+        self.spend.push(Spend {
+            tenant: key.0.clone(),
+            model: Arc::clone(model),
+            amount: Money::ZERO,
+            facts: 0,
+            unpriced: 0,
+        });
+        self.accounts.insert(key, account);
+        account
     }
 }

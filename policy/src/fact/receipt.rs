@@ -123,6 +123,8 @@ pub enum GuardCheck {
     Operator,
     /// The wall clock agrees with the monotonic one.
     Clock,
+    /// The cluster was heard within the last two minutes.
+    Inventory,
 }
 
 impl GuardCheck {
@@ -139,6 +141,7 @@ impl GuardCheck {
             Self::Identity => "identity",
             Self::Operator => "operator",
             Self::Clock => "clock",
+            Self::Inventory => "inventory",
         }
     }
 }

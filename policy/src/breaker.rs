@@ -1,0 +1,317 @@
+//! One breaker: the money of one budget instance in its windows, and its state.
+//!
+//! A breaker is cut in two. [`Hot`] is one cache line: what every charge touches. [`Cold`] is everything
+//! else, touched when a mark is crossed. Both are plain state; the engine decides.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::decision::{ArmingCause, DecisionId, LargeCharge};
+use crate::fact::GuardCheck;
+use crate::money::{Money, Percent, Rounding};
+use crate::rule::{Budget, WindowSpec};
+use crate::subject::Trust;
+use crate::time::{Span, Timestamp};
+use crate::window::Window;
+
+/// How many of the largest charges a breaker keeps for its why.
+pub const LARGEST: usize = 3;
+/// Buckets of a rolling window: its sum is at most one sixtieth of the window's length behind.
+pub const BUCKETS: i64 = 60;
+/// Closed windows that a breaker keeps in memory; the journal's rollups keep all.
+pub const CLOSED_WINDOWS: usize = 64;
+
+/// What every charge touches: 64 bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hot {
+    /// Current window.
+    pub window: Window,
+    /// Sum of its charges.
+    pub sum: Money,
+    /// The sum at which something is to be judged.
+    pub next_mark: Money,
+    /// Charges up to this amount (in 10⁻¹² USD) are not among the largest.
+    pub floor: u64,
+    /// Charges in the sum.
+    pub facts: u64,
+}
+
+/// One value of an instance.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct InstanceValue {
+    /// `None` where the subject has no such field: the unattributed bucket.
+    pub value: Option<Box<str>>,
+    /// How far to believe it.
+    pub trust: Trust,
+}
+
+/// Everything about a breaker that not every charge touches.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cold {
+    /// Index of its budget in the rule set.
+    pub budget: u16,
+    /// `tenant-daily/acme`.
+    pub name: Box<str>,
+    /// Values of `perEach`, in its order.
+    pub values: Box<[InstanceValue]>,
+    /// The limit in the current window.
+    pub limit: Money,
+    /// State in the current window.
+    pub state: State,
+    /// Warning thresholds already crossed in the current window.
+    pub warned: u8,
+    /// The largest charges of the current window, largest first.
+    pub largest: Vec<LargeCharge>,
+    /// Usage without a price in the current window.
+    pub unpriced: u64,
+    /// Trips in the current window.
+    pub trips: u16,
+    /// A person forgave the sum: no trip below this.
+    pub reset_mark: Option<Money>,
+    /// What price changes since the window began have added.
+    pub price_excess: Money,
+    /// A reload brought it over; only a person or the window's end lets it trip.
+    pub by_reload: bool,
+    /// A fact on time has added to it while it was over.
+    pub on_time_over: bool,
+    /// When the grace ends, once it runs.
+    pub grace_until: Option<Timestamp>,
+    /// Event time of the charge that brought it over.
+    pub crossed_at: Option<Timestamp>,
+    /// Other windows and buckets, where there are any.
+    pub side: Option<Box<Side>>,
+}
+
+/// Windows other than the current one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Side {
+    /// Closed windows by their start (and the next one, for facts a little ahead of the clock).
+    pub windows: BTreeMap<Timestamp, Closed>,
+    /// Buckets of a rolling window by number.
+    pub buckets: BTreeMap<i64, Money>,
+}
+
+/// A window that is not the current one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Closed {
+    /// First instant after it.
+    pub end: Timestamp,
+    /// Sum of its charges.
+    pub sum: Money,
+    /// Charges in the sum.
+    pub facts: u64,
+    /// It was or turned out to be over its limit.
+    pub breached: bool,
+}
+
+/// State of the money.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum State {
+    /// Below every threshold.
+    #[default]
+    Clear,
+    /// Above a warning threshold.
+    Warned,
+    /// Over, and not yet tripped.
+    Arming {
+        /// Since when.
+        since: Timestamp,
+        /// What it waits for.
+        cause: ArmingCause,
+        /// The decision that said so; a person can approve it.
+        decision: DecisionId,
+    },
+    /// Over, and acted on.
+    Tripped(Trip),
+}
+
+impl State {
+    /// The word in YAML tests, metrics and messages.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Clear => "Clear",
+            Self::Warned => "Warned",
+            Self::Arming { .. } => "Arming",
+            Self::Tripped(_) => "Tripped",
+        }
+    }
+}
+
+/// A trip.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trip {
+    /// Since when.
+    pub since: Timestamp,
+    /// End of the window in which it tripped.
+    pub window_end: Timestamp,
+    /// The decision.
+    pub decision: DecisionId,
+    /// How far its orders have come.
+    pub stage: Stage,
+    /// Who tripped it by hand, or approved it.
+    pub by: Option<String>,
+}
+
+/// How far the orders of a trip have come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stage {
+    /// The rule's mode orders nothing.
+    Observed,
+    /// A guard said no; tried again when that may have changed.
+    Withheld(GuardCheck),
+    /// Waits for a person's yes until then.
+    AwaitingApproval(Timestamp),
+    /// Ordered.
+    Ordered,
+}
+
+impl Hot {
+    /// Nothing spent yet in that window.
+    #[must_use]
+    pub const fn new(window: Window) -> Self {
+        Self { window, sum: Money::ZERO, next_mark: Money::ZERO, floor: 0, facts: 0 }
+    }
+}
+
+impl Cold {
+    /// A breaker that nobody has spent on.
+    #[must_use]
+    pub fn new(budget: u16, name: Box<str>, values: Box<[InstanceValue]>) -> Self {
+        Self {
+            budget,
+            name,
+            values,
+            limit: Money::ZERO,
+            state: State::Clear,
+            warned: 0,
+            largest: Vec::new(),
+            unpriced: 0,
+            trips: 0,
+            reset_mark: None,
+            price_excess: Money::ZERO,
+            by_reload: false,
+            on_time_over: false,
+            grace_until: None,
+            crossed_at: None,
+            side: None,
+        }
+    }
+
+    /// Whether every value that the breaker is for is trusted and there.
+    #[must_use]
+    pub fn is_trusted(&self) -> bool {
+        self.values.iter().all(|v| v.trust == Trust::Trusted && v.value.is_some())
+    }
+
+    /// The sum at which it trips.
+    #[must_use]
+    pub fn trip_mark(&self, rule: &Budget) -> Money {
+        let mark = mark(self.limit, rule.trip_at);
+        self.reset_mark.map_or(mark, |reset| reset.max(mark))
+    }
+
+    /// Everything that belongs to one window begins anew.
+    pub fn forget_window(&mut self) {
+        self.warned = 0;
+        self.largest.clear();
+        self.unpriced = 0;
+        self.trips = 0;
+        self.reset_mark = None;
+        self.price_excess = Money::ZERO;
+        self.by_reload = false;
+        self.on_time_over = false;
+        self.grace_until = None;
+        self.crossed_at = None;
+        if !matches!(self.state, State::Tripped(_)) {
+            self.state = State::Clear;
+        }
+    }
+
+    /// Keeps a charge if it is among the largest; gives back the new floor.
+    pub fn keep_largest(&mut self, charge: LargeCharge) -> u64 {
+        let at = self.largest.partition_point(|kept| kept.amount >= charge.amount);
+        self.largest.insert(at, charge);
+        self.largest.truncate(LARGEST);
+        match self.largest.get(LARGEST - 1) {
+            Some(smallest) => u64::try_from(smallest.amount.picos()).unwrap_or(u64::MAX),
+            None => 0,
+        }
+    }
+
+    /// The side windows, made when first needed.
+    pub fn side(&mut self) -> &mut Side {
+        self.side.get_or_insert_default()
+    }
+
+    /// The limit of this instance as of an instant: the first override that matches, else the amount.
+    #[must_use]
+    pub fn limit_of(&self, rule: &Budget, at: Timestamp) -> Money {
+        let value_of = |field: &str| {
+            let index = rule.per_each.iter().position(|f| &**f == field)?;
+            self.values.get(index).filter(|v| v.trust == Trust::Trusted)?.value.as_deref()
+        };
+        rule.limit
+            .overrides
+            .iter()
+            .filter(|o| o.until.is_none_or(|until| at < until))
+            .find(|o| o.matches.iter().all(|(field, want)| value_of(field) == Some(&**want)))
+            .map_or(rule.limit.amount, |o| o.amount)
+    }
+}
+
+/// A share of a limit as an amount, rounded up: a sum that reaches it has reached the share.
+#[must_use]
+pub fn mark(limit: Money, share: Percent) -> Money {
+    limit.share(share, Rounding::Up).unwrap_or(Money::MAX)
+}
+
+/// Number of the bucket that an instant falls into, and length of a bucket.
+#[must_use]
+pub fn bucket(length: Span, at: Timestamp) -> (i64, i64) {
+    let width = (length.millis() / BUCKETS).max(1);
+    (at.millis().div_euclid(width), width)
+}
+
+impl Side {
+    /// Adds to the bucket of an instant.
+    pub fn add_bucket(&mut self, length: Span, at: Timestamp, amount: Money) {
+        let (number, _) = bucket(length, at);
+        let sum = self.buckets.entry(number).or_default();
+        *sum = sum.saturating_add(amount);
+    }
+
+    /// Drops what has left the window and adds up the rest.
+    pub fn rolling_sum(&mut self, length: Span, now: Timestamp) -> Money {
+        let (oldest, _) = bucket(length, now.minus(length));
+        self.buckets.retain(|number, _| *number >= oldest);
+        self.buckets.values().fold(Money::ZERO, |sum, b| sum.saturating_add(*b))
+    }
+
+    /// Adds to a window that is not the current one; gives it back.
+    pub fn add_window(&mut self, window: Window, amount: Money) -> &mut Closed {
+        if self.windows.len() >= CLOSED_WINDOWS && !self.windows.contains_key(&window.start) {
+            self.windows.pop_first();
+        }
+        let closed = self.windows.entry(window.start).or_insert(Closed {
+            end: window.end,
+            sum: Money::ZERO,
+            facts: 0,
+            breached: false,
+        });
+        closed.sum = closed.sum.saturating_add(amount);
+        closed.facts = closed.facts.saturating_add(1);
+        closed
+    }
+}
+
+/// The window that a breaker begins with: for a rolling one, an empty one, so that every charge goes the
+/// long way through its buckets.
+#[must_use]
+pub fn first_window(spec: &WindowSpec, now: Timestamp) -> Window {
+    match spec {
+        WindowSpec::Rolling(_) => Window { start: Timestamp::MAX, end: Timestamp::MAX },
+        WindowSpec::Calendar { .. } | WindowSpec::Lifetime => spec.at(now),
+    }
+}

@@ -1,0 +1,194 @@
+//! What a person said. Each command becomes a decision with its actor, taken or refused.
+
+use crate::breaker::{Stage, State, mark};
+use crate::decision::{ArmingCause, DecisionId, DecisionKind, ReleaseCause, Why};
+use crate::fact::{Command, CommandKind, GuardCheck};
+use crate::inventory::ObjectKey;
+use crate::money::Percent;
+use crate::time::Span;
+
+use super::{Engine, Outcome};
+
+impl Engine {
+    pub(super) fn take_command(&mut self, command: &Command, out: &mut Outcome) {
+        let (what, slot, done) = self.carry_out(command, out);
+        let kind =
+            DecisionKind::Commanded { what: format!("{}: {what}", command.actor), refused: done.err() };
+        match slot {
+            Some(slot) => self.decide(slot, kind, out),
+            None => {
+                let why =
+                    Why { rules: self.rules.id.clone(), prices: self.book.id().into(), ..Why::default() };
+                self.decide_with(None, kind, why, out)
+            }
+        };
+    }
+
+    fn carry_out(
+        &mut self,
+        command: &Command,
+        out: &mut Outcome,
+    ) -> (String, Option<u32>, Result<(), String>) {
+        let actor = command.actor.clone();
+        match &command.kind {
+            CommandKind::Approve { decision } => {
+                let (slot, done) = self.approve(*decision, &actor, out);
+                (format!("approve {decision}"), slot, done)
+            }
+            CommandKind::Trip { breaker, reason } => {
+                let (slot, done) = self.trip_by_hand(breaker, &format!("{actor}: {reason}"), out);
+                (format!("trip {breaker} ({reason})"), slot, done)
+            }
+            CommandKind::Reset { breaker, more } => {
+                let (slot, done) = self.reset(breaker, *more, &actor, out);
+                (format!("reset {breaker}, no new trip before a further {more} of the limit"), slot, done)
+            }
+            CommandKind::Freeze { reason } => {
+                self.freeze = Some(format!("frozen by {actor} at {}: {reason}", self.now));
+                (format!("freeze ({reason})"), None, Ok(()))
+            }
+            CommandKind::Unfreeze => {
+                let done = self.freeze.take().map(|_| ()).ok_or_else(|| "it was not frozen".to_owned());
+                (String::from("unfreeze"), None, done)
+            }
+            CommandKind::Release { target } => {
+                let done = self.release_object(target, &actor, out);
+                (format!("release {target}"), None, done)
+            }
+            CommandKind::ReleaseAll => {
+                self.freeze = Some(format!("frozen by {actor} at {}: release --all", self.now));
+                let targets: Vec<ObjectKey> = self.holds.keys().cloned().collect();
+                let failed = targets.iter().filter_map(|t| self.release_object(t, &actor, out).err()).next();
+                (format!("release all ({} held)", targets.len()), None, failed.map_or(Ok(()), Err))
+            }
+            CommandKind::ClockIsRight => {
+                let done =
+                    self.clock_doubt.take().map(|_| ()).ok_or_else(|| "the clock is not in doubt".to_owned());
+                (String::from("the clock is right"), None, done)
+            }
+        }
+    }
+
+    fn find(&self, breaker: &str) -> Result<u32, String> {
+        self.index
+            .get(breaker)
+            .copied()
+            .ok_or_else(|| format!("no breaker `{breaker}`; `breakerbox status` lists them"))
+    }
+
+    /// Yes to what waits: a trip that was withheld or awaits approval, or a crossing by reload.
+    fn approve(
+        &mut self,
+        decision: DecisionId,
+        actor: &str,
+        out: &mut Outcome,
+    ) -> (Option<u32>, Result<(), String>) {
+        let waits = |state: &State| match state {
+            State::Arming {
+                decision: d, cause: ArmingCause::RuleChange | ArmingCause::PriceChange, ..
+            } => *d == decision,
+            State::Tripped(trip) => {
+                trip.decision == decision
+                    && matches!(
+                        trip.stage,
+                        Stage::AwaitingApproval(_) | Stage::Withheld(GuardCheck::BlastRadius)
+                    )
+            }
+            _ => false,
+        };
+        let Some(slot) = self.armed.iter().copied().find(|s| waits(&self.cold[*s as usize].state)) else {
+            return (None, Err(format!("{decision} does not wait for approval (any more)")));
+        };
+        if matches!(self.cold[slot as usize].state, State::Tripped(_)) {
+            let expansion = self.expand(slot);
+            self.order(slot, &expansion, Some(actor.to_owned()), out);
+        } else {
+            let cold = &mut self.cold[slot as usize];
+            cold.by_reload = false;
+            cold.price_excess = crate::money::Money::ZERO;
+            cold.on_time_over = true;
+            self.judge(slot, None, out);
+        }
+        (Some(slot), Ok(()))
+    }
+
+    fn trip_by_hand(
+        &mut self,
+        breaker: &str,
+        by: &str,
+        out: &mut Outcome,
+    ) -> (Option<u32>, Result<(), String>) {
+        match self.find(breaker) {
+            Ok(slot) if matches!(self.cold[slot as usize].state, State::Tripped(_)) => {
+                (Some(slot), Err("it is tripped already".to_owned()))
+            }
+            Ok(slot) => {
+                if self.now >= self.hot[slot as usize].window.end {
+                    self.roll(slot, out);
+                }
+                self.trip(slot, Some(by.to_owned()), out);
+                (Some(slot), Ok(()))
+            }
+            Err(no) => (None, Err(no)),
+        }
+    }
+
+    /// Forgives the sum: no new trip in this window until a further share of the limit is spent.
+    fn reset(
+        &mut self,
+        breaker: &str,
+        more: Percent,
+        actor: &str,
+        out: &mut Outcome,
+    ) -> (Option<u32>, Result<(), String>) {
+        let slot = match self.find(breaker) {
+            Ok(slot) => slot,
+            Err(no) => {
+                // A breaker whose budget is gone may still hold something.
+                let held = self.held_by(breaker);
+                self.drop_holder(breaker);
+                self.settle_holds(out);
+                return (None, if held.is_empty() { Err(no) } else { Ok(()) });
+            }
+        };
+        let at = slot as usize;
+        if self.now >= self.hot[at].window.end {
+            self.roll(slot, out);
+        }
+        let reset_mark = self.hot[at].sum.saturating_add(mark(self.cold[at].limit, more));
+        let cold = &mut self.cold[at];
+        cold.reset_mark = Some(reset_mark);
+        cold.by_reload = false;
+        cold.price_excess = crate::money::Money::ZERO;
+        let held = !self.held_by(breaker).is_empty();
+        if matches!(self.cold[at].state, State::Tripped(_)) || held {
+            self.release(slot, ReleaseCause::Reset(actor.to_owned()), out);
+        }
+        self.judge(slot, None, out);
+        (Some(slot), Ok(()))
+    }
+
+    /// Gives one object back, whoever holds it, and exempts it for the longest of their windows.
+    fn release_object(&mut self, target: &ObjectKey, actor: &str, out: &mut Outcome) -> Result<(), String> {
+        let Some(hold) = self.holds.get(target) else {
+            return Err(format!("we do not hold `{target}`; `breakerbox status` lists what we hold"));
+        };
+        let slots: Vec<u32> = hold.holders.iter().filter_map(|h| self.index.get(h)).copied().collect();
+        let until = slots.iter().map(|s| self.window_of(*s).end).max();
+        let until = until.unwrap_or_else(|| self.now.plus(Span::from_hours(24)));
+        self.exempt.insert(target.clone(), until);
+        if let Some(slot) = slots.first() {
+            let kind = DecisionKind::Released {
+                cause: ReleaseCause::Person(actor.to_owned()),
+                targets: vec![target.clone()],
+            };
+            self.decide(*slot, kind, out);
+        }
+        if let Some(hold) = self.holds.get_mut(target) {
+            hold.holders.clear();
+            hold.orphan = false;
+        }
+        self.settle_holds(out);
+        Ok(())
+    }
+}

@@ -1,0 +1,194 @@
+//! Why nothing happened. (Why something happened is in each decision's own why.)
+//!
+//! The reasons are a closed list, each with what to do about it; a tenant's answer is the list of the
+//! reasons that hold for each breaker that its charges go to.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::breaker::{Stage, State};
+use crate::decision::{ArmingCause, HoldState};
+use crate::fact::GuardCheck;
+use crate::money::Money;
+use crate::rule::Act;
+use crate::time::Timestamp;
+
+use super::Engine;
+
+/// Why a breaker did not stop anything.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NotTripped {
+    /// The breaker, where there is one.
+    pub breaker: Option<Box<str>>,
+    /// The reason.
+    pub reason: NotTrippedReason,
+}
+
+/// Why nothing was stopped. A closed list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub enum NotTrippedReason {
+    /// No charge with that name was ever seen.
+    NeverSeen,
+    /// Charges were seen, but no budget counts them.
+    NoBudgetSelects,
+    /// The sum is below every threshold.
+    BelowLimit {
+        /// Sum in the window.
+        sum: Money,
+        /// Limit in the window.
+        limit: Money,
+    },
+    /// Warned, and still below the limit.
+    Warned {
+        /// Sum in the window.
+        sum: Money,
+        /// Limit in the window.
+        limit: Money,
+    },
+    /// Over, and waiting.
+    Arming(ArmingCause),
+    /// Tripped, but the rule only observes or alerts.
+    ModeOnlyObserves,
+    /// Tripped, but a guard withheld the order.
+    Withheld(GuardCheck),
+    /// Tripped, and waiting for a person.
+    AwaitsApproval {
+        /// Until then.
+        until: Timestamp,
+    },
+    /// Tripped, but the rule stops nothing (it only notifies).
+    RuleStopsNothing,
+    /// Tripped, but its selector names no object that may be stopped.
+    NoTargets,
+    /// Tripped, but what its name rests on is only asserted, or unknown: never a target.
+    Untrusted,
+    /// A person reset it; it trips again only above this sum.
+    Reset {
+        /// The sum.
+        above: Money,
+    },
+    /// Only closed windows are over: shown, never acted on.
+    ClosedWindowOnly,
+    /// Some usage has no price, so the sum may be too low.
+    Unpriced {
+        /// How many.
+        usages: u64,
+    },
+    /// It was stopped: ordered, with the states of its holds.
+    Stopped {
+        /// Proven.
+        proven: u32,
+        /// Of these.
+        of: u32,
+    },
+}
+
+impl Engine {
+    /// Why the breakers of a name (a breaker's whole name, or one value such as a tenant) stopped nothing.
+    #[must_use]
+    pub fn explain(&self, name: &str, now: Timestamp) -> Vec<NotTripped> {
+        let is_meant = |breaker: &str| breaker == name || breaker.split('/').skip(1).any(|part| part == name);
+        let mut answer = Vec::new();
+        for at in 0..self.cold.len() {
+            if is_meant(&self.cold[at].name) {
+                self.explain_breaker(at, now, &mut answer);
+            }
+        }
+        if answer.is_empty() {
+            let seen = self.spend.iter().any(|s| s.tenant.as_deref() == Some(name));
+            let reason = if seen { NotTrippedReason::NoBudgetSelects } else { NotTrippedReason::NeverSeen };
+            answer.push(NotTripped { breaker: None, reason });
+        }
+        answer
+    }
+
+    fn explain_breaker(&self, at: usize, now: Timestamp, answer: &mut Vec<NotTripped>) {
+        let cold = &self.cold[at];
+        let mut say = |reason| answer.push(NotTripped { breaker: Some(cold.name.clone()), reason });
+        let view = self.breaker_view(at, now);
+        let (sum, limit) = (view.sum, view.limit);
+        match &cold.state {
+            State::Clear | State::Warned => {
+                match cold.reset_mark {
+                    Some(above) if sum >= limit => say(NotTrippedReason::Reset { above }),
+                    _ if matches!(cold.state, State::Warned) => say(NotTrippedReason::Warned { sum, limit }),
+                    _ => say(NotTrippedReason::BelowLimit { sum, limit }),
+                }
+                if view.breached_windows > 0 {
+                    say(NotTrippedReason::ClosedWindowOnly);
+                }
+            }
+            State::Arming { cause, .. } => say(NotTrippedReason::Arming(*cause)),
+            State::Tripped(trip) => match trip.stage {
+                Stage::Observed => say(NotTrippedReason::ModeOnlyObserves),
+                Stage::Withheld(check) => say(NotTrippedReason::Withheld(check)),
+                Stage::AwaitingApproval(until) => say(NotTrippedReason::AwaitsApproval { until }),
+                Stage::Ordered => say(self.explain_ordered(at)),
+            },
+        }
+        if cold.unpriced > 0 {
+            say(NotTrippedReason::Unpriced { usages: cold.unpriced });
+        }
+    }
+
+    fn explain_ordered(&self, at: usize) -> NotTrippedReason {
+        let cold = &self.cold[at];
+        let held = self.held_by(&cold.name);
+        let budget = &self.rules.budgets[usize::from(cold.budget)];
+        let stops = budget.on_trip.iter().any(|act| matches!(act, Act::PauseScaledObjects { .. }));
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        if !held.is_empty() {
+            let proven = held.iter().filter(|(_, state)| *state == HoldState::Verified).count();
+            NotTrippedReason::Stopped { proven: count(proven), of: count(held.len()) }
+        } else if !stops {
+            NotTrippedReason::RuleStopsNothing
+        } else if !cold.is_trusted() {
+            NotTrippedReason::Untrusted
+        } else {
+            NotTrippedReason::NoTargets
+        }
+    }
+}
+
+/// What an arming breaker waits for, in words.
+#[must_use]
+pub(super) fn cause_in_words(cause: ArmingCause) -> String {
+    match cause {
+        ArmingCause::Grace(until) => format!("its grace to end at {until}"),
+        ArmingCause::OnTimeFact => {
+            "a fact on time: what brought it over was late, or read while catching up".to_owned()
+        }
+        ArmingCause::RuleChange => "a person's approval: a change of rules brought it over".to_owned(),
+        ArmingCause::PriceChange => "a person's approval: a change of prices brought it over".to_owned(),
+        ArmingCause::Clock => "the clocks to agree".to_owned(),
+    }
+}
+
+impl fmt::Display for NotTrippedReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NeverSeen => f.write_str("no charge under this name was ever seen; check the attribution rules"),
+            Self::NoBudgetSelects => f.write_str("its charges are seen, but no budget selects them"),
+            Self::BelowLimit { sum, limit } => write!(f, "spent {sum} of {limit}: below every threshold"),
+            Self::Warned { sum, limit } => write!(f, "spent {sum} of {limit}: warned, below the limit"),
+            Self::Arming(cause) => write!(f, "over its limit, and waits for {}", cause_in_words(*cause)),
+            Self::ModeOnlyObserves => {
+                f.write_str("tripped, but the rule's mode only observes or alerts; `mode: enforce` arms it")
+            }
+            Self::Withheld(check) => write!(f, "tripped, but withheld by the {} guard", check.word()),
+            Self::AwaitsApproval { until } => write!(f, "tripped, and waits for a person's yes until {until}"),
+            Self::RuleStopsNothing => f.write_str("tripped, but the rule's onTrip stops nothing"),
+            Self::NoTargets => f.write_str("tripped, but its selector names no object that may be stopped"),
+            Self::Untrusted => f.write_str(
+                "tripped, but its name rests on what callers assert or is unknown; that never selects a target",
+            ),
+            Self::Reset { above } => write!(f, "a person reset it; it trips again above {above}"),
+            Self::ClosedWindowOnly => f.write_str("a closed window was over its limit; that is shown, never acted on"),
+            Self::Unpriced { usages } => {
+                write!(f, "{usages} usage(s) have no price, so the sum may be too low; add a PriceBook")
+            }
+            Self::Stopped { proven, of } => write!(f, "it was stopped: {proven} of {of} target(s) proven at zero"),
+        }
+    }
+}

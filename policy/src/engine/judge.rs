@@ -1,0 +1,316 @@
+//! Judging a breaker: warn, arm, trip, release, roll.
+//!
+//! The ladder of [`Engine::obstacle`] is the one place that says why something over its limit does not
+//! trip. A breaker trips only while its window is the current one, on a fact that is on time, with clocks
+//! that agree, and not because somebody edited a rule or a price (invariant 11).
+
+use crate::breaker::{Closed, Cold, Stage, State, Trip, mark};
+use crate::decision::{ArmingCause, BreakerRef, DecisionKind, ReleaseCause, Why};
+use crate::money::Money;
+use crate::rule::{Budget, RestoreWhen, WindowSpec};
+use crate::time::{Span, Timestamp};
+use crate::window::Window;
+
+use super::usage::Posting;
+use super::{Engine, Outcome};
+
+/// A rolling breaker that fell back warns again only below this share of the threshold, so that a sum
+/// that hovers does not send a message with each charge (F13).
+const REWARN_BELOW_PERCENT: i128 = 90;
+
+impl Engine {
+    pub(super) fn budget_of(&self, slot: u32) -> &Budget {
+        &self.rules.budgets[usize::from(self.cold[slot as usize].budget)]
+    }
+
+    /// Looks at a breaker whose sum reached a mark, or whose time has come.
+    pub(super) fn judge(&mut self, slot: u32, posting: Option<&Posting<'_>>, out: &mut Outcome) {
+        let at = slot as usize;
+        if matches!(self.cold[at].state, State::Tripped(_)) {
+            return self.set_mark(slot);
+        }
+        let sum = self.hot[at].sum;
+        let trip_mark = self.cold[at].trip_mark(self.budget_of(slot));
+        if sum >= trip_mark {
+            if let Some(posting) = posting {
+                let cold = &mut self.cold[at];
+                cold.crossed_at.get_or_insert(posting.at);
+                cold.on_time_over |= posting.on_time;
+            }
+            self.armed.insert(slot);
+            match self.obstacle(slot, sum, trip_mark) {
+                Some(cause) => self.arm(slot, cause, out),
+                None => self.trip(slot, None, out),
+            }
+        } else {
+            self.below(slot, sum, out);
+        }
+        self.set_mark(slot);
+    }
+
+    /// Why a breaker over its limit must not trip now. The order is that in which people want to hear it.
+    fn obstacle(&mut self, slot: u32, sum: Money, trip_mark: Money) -> Option<ArmingCause> {
+        let grace = self.budget_of(slot).grace;
+        let now = self.now;
+        let doubt = self.clock_doubt.is_some();
+        let cold = &mut self.cold[slot as usize];
+        if cold.by_reload {
+            return Some(ArmingCause::RuleChange);
+        }
+        if sum.saturating_sub(cold.price_excess) < trip_mark {
+            return Some(ArmingCause::PriceChange);
+        }
+        if !cold.on_time_over {
+            return Some(ArmingCause::OnTimeFact);
+        }
+        if doubt {
+            return Some(ArmingCause::Clock);
+        }
+        if grace > Span::ZERO {
+            let until = *cold.grace_until.get_or_insert(now.plus(grace));
+            return (now < until).then_some(ArmingCause::Grace(until));
+        }
+        None
+    }
+
+    fn arm(&mut self, slot: u32, cause: ArmingCause, out: &mut Outcome) {
+        if let State::Arming { cause: before, .. } = &self.cold[slot as usize].state
+            && *before == cause
+        {
+            return;
+        }
+        let decision = self.decide(slot, DecisionKind::Arming { cause }, out);
+        let now = self.now;
+        let cold = &mut self.cold[slot as usize];
+        let since = match &cold.state {
+            State::Arming { since, .. } => *since,
+            _ => now,
+        };
+        cold.warned =
+            u8::try_from(self.rules.budgets[usize::from(cold.budget)].warn_at.len()).unwrap_or(u8::MAX);
+        cold.state = State::Arming { since, cause, decision };
+    }
+
+    /// Below the trip mark: perhaps a warning, perhaps clear again.
+    fn below(&mut self, slot: u32, sum: Money, out: &mut Outcome) {
+        let at = slot as usize;
+        let budget = self.budget_of(slot);
+        let limit = self.cold[at].limit;
+        let warned = self.cold[at].warned;
+        let reached = budget.warn_at.iter().take_while(|share| sum >= mark(limit, **share)).count();
+        let reached = u8::try_from(reached).unwrap_or(u8::MAX);
+        let rolling = matches!(budget.window, WindowSpec::Rolling(_));
+        if reached > warned {
+            let threshold = budget.warn_at[usize::from(reached) - 1];
+            self.cold[at].warned = reached;
+            self.cold[at].state = State::Warned;
+            self.armed_if(slot, rolling);
+            self.decide(slot, DecisionKind::Warned { threshold }, out);
+            return;
+        }
+        if rolling && warned > 0 {
+            let lowest = mark(limit, budget.warn_at[usize::from(warned) - 1]);
+            if sum.picos() < lowest.picos() / 100 * REWARN_BELOW_PERCENT {
+                self.cold[at].warned = reached;
+            }
+        }
+        let cold = &mut self.cold[at];
+        if matches!(cold.state, State::Arming { .. }) {
+            cold.on_time_over = false;
+            cold.grace_until = None;
+        }
+        cold.state = if cold.warned > 0 { State::Warned } else { State::Clear };
+    }
+
+    fn armed_if(&mut self, slot: u32, yes: bool) {
+        if yes {
+            self.armed.insert(slot);
+        }
+    }
+
+    /// Trips: by spend, or by a person who said so.
+    pub(super) fn trip(&mut self, slot: u32, by: Option<String>, out: &mut Outcome) {
+        let at = slot as usize;
+        let expansion = self.expand(slot);
+        let warned = self.budget_of(slot).warn_at.len();
+        self.cold[at].warned = u8::try_from(warned).unwrap_or(u8::MAX);
+        self.cold[at].trips = self.cold[at].trips.saturating_add(1);
+        let (since, window_end) = (self.now, self.window_of(slot).end);
+        // The state comes first: the notice of this decision says `Tripped`.
+        let decision = self.next_decision;
+        self.cold[at].state =
+            State::Tripped(Trip { since, window_end, decision, stage: Stage::Observed, by: by.clone() });
+        self.armed.insert(slot);
+        let kind = DecisionKind::Tripped { targets: expansion.targets.clone(), left: expansion.left.clone() };
+        self.decide(slot, kind, out);
+        self.order(slot, &expansion, None, out);
+        self.set_mark(slot);
+    }
+
+    /// The window that counts now.
+    pub(super) fn window_of(&self, slot: u32) -> Window {
+        match &self.budget_of(slot).window {
+            WindowSpec::Rolling(length) => {
+                Window { start: self.now.minus(*length), end: self.now.plus(*length) }
+            }
+            WindowSpec::Calendar { .. } | WindowSpec::Lifetime => self.hot[slot as usize].window,
+        }
+    }
+
+    /// Moves a breaker into the window that the clock is in. What belongs to the old window stays with it.
+    pub(super) fn roll(&mut self, slot: u32, out: &mut Outcome) {
+        let at = slot as usize;
+        let budget = &self.rules.budgets[usize::from(self.cold[at].budget)];
+        let window = budget.window.at(self.now);
+        let old = std::mem::replace(&mut self.hot[at], super::Hot::new(window));
+        let cold = &mut self.cold[at];
+        if old.facts > 0 {
+            let breached = old.sum >= cold.limit;
+            let closed = Closed { end: old.window.end, sum: old.sum, facts: old.facts, breached };
+            cold.side().windows.insert(old.window.start, closed);
+        }
+        cold.forget_window();
+        cold.limit = cold.limit_of(budget, self.now);
+        if let Some(early) = cold.side.as_mut().and_then(|side| side.windows.remove(&window.start)) {
+            self.hot[at].sum = early.sum;
+            self.hot[at].facts = early.facts;
+        }
+        self.set_mark(slot);
+        self.release_if_due(slot, out);
+        self.judge_new_window(slot, out);
+    }
+
+    /// Facts that came a little before midnight for the new day may already warn.
+    fn judge_new_window(&mut self, slot: u32, out: &mut Outcome) {
+        if self.hot[slot as usize].facts > 0 {
+            self.judge(slot, None, out);
+        }
+    }
+
+    /// What time alone changes for a breaker that is armed or tripped.
+    pub(super) fn tick_breaker(&mut self, slot: u32, out: &mut Outcome) {
+        let at = slot as usize;
+        if self.now >= self.hot[at].window.end {
+            self.roll(slot, out);
+        }
+        if let WindowSpec::Rolling(length) = self.budget_of(slot).window {
+            let now = self.now;
+            self.hot[at].sum = self.cold[at].side().rolling_sum(length, now);
+        }
+        match &self.cold[at].state {
+            State::Clear => {}
+            State::Warned | State::Arming { .. } => self.judge(slot, None, out),
+            State::Tripped(_) => {
+                self.release_if_due(slot, out);
+                self.order_again(slot, out);
+            }
+        }
+        let rolling = matches!(self.budget_of(slot).window, WindowSpec::Rolling(_));
+        let keep = match &self.cold[at].state {
+            State::Clear => false,
+            State::Warned => rolling,
+            State::Arming { .. } | State::Tripped(_) => true,
+        };
+        if !keep {
+            self.armed.remove(&slot);
+        }
+    }
+
+    /// Gives back what a tripped breaker holds, once its rule says so. A clock in doubt releases nothing.
+    fn release_if_due(&mut self, slot: u32, out: &mut Outcome) {
+        let at = slot as usize;
+        let State::Tripped(trip) = &self.cold[at].state else { return };
+        let budget = self.budget_of(slot);
+        if self.clock_doubt.is_some() || self.now < trip.since.plus(budget.restore.min_hold) {
+            return;
+        }
+        let rolled = trip.window_end <= self.now && !matches!(budget.window, WindowSpec::Rolling(_));
+        let fell = |share| self.hot[at].sum < mark(self.cold[at].limit, share);
+        let spent_trips = u32::from(self.cold[at].trips) >= budget.restore.max_trips_per_window;
+        let cause = match budget.restore.when {
+            RestoreWhen::Manual => None,
+            RestoreWhen::WindowRolls if rolled => Some(ReleaseCause::WindowRolled),
+            RestoreWhen::WindowRolls if matches!(budget.window, WindowSpec::Rolling(_)) => {
+                let below = self.hot[at].sum < self.cold[at].trip_mark(budget);
+                (below && !spent_trips).then_some(ReleaseCause::FellBelow)
+            }
+            RestoreWhen::WindowRolls => None,
+            RestoreWhen::Below(_) if rolled => Some(ReleaseCause::WindowRolled),
+            RestoreWhen::Below(share) => (fell(share) && !spent_trips).then_some(ReleaseCause::FellBelow),
+        };
+        if let Some(cause) = cause {
+            self.release(slot, cause, out);
+        }
+    }
+
+    /// Ends a trip: clear again, and the holds without another holder are given back.
+    pub(super) fn release(&mut self, slot: u32, cause: ReleaseCause, out: &mut Outcome) {
+        let at = slot as usize;
+        self.cold[at].state = State::Clear;
+        self.cold[at].on_time_over = false;
+        self.cold[at].grace_until = None;
+        self.cold[at].crossed_at = None;
+        let name = self.cold[at].name.clone();
+        let targets = self.targets_only_held_by(&name);
+        self.decide(slot, DecisionKind::Released { cause, targets }, out);
+        self.drop_holder(&name);
+        self.settle_holds(out);
+        self.set_mark(slot);
+    }
+
+    /// A closed window turned out to be over: shown, never acted on (invariant 11).
+    pub(super) fn breached_after_close(
+        &mut self,
+        slot: u32,
+        start: Timestamp,
+        closed: &Closed,
+        posting: &Posting<'_>,
+        out: &mut Outcome,
+    ) {
+        let mut why = self.why(slot);
+        why.breaker =
+            Some(BreakerRef { name: self.cold[slot as usize].name.clone(), start, end: closed.end });
+        (why.sum, why.facts) = (closed.sum, closed.facts);
+        why.largest.clear();
+        why.occurred_at = Some(posting.at);
+        why.note = "a late fact brought a closed window over its limit; nothing is stopped for it".to_owned();
+        self.decide_with(Some(slot), DecisionKind::BreachedAfterClose, why, out);
+    }
+
+    /// The sum at which this breaker is to be looked at again.
+    pub(super) fn set_mark(&mut self, slot: u32) {
+        let at = slot as usize;
+        let cold = &self.cold[at];
+        let budget = &self.rules.budgets[usize::from(cold.budget)];
+        self.hot[at].next_mark = match &cold.state {
+            State::Tripped(_) => Money::MAX,
+            State::Arming { cause: ArmingCause::OnTimeFact | ArmingCause::PriceChange, .. } => Money::ZERO,
+            State::Arming { .. } => Money::MAX,
+            State::Clear | State::Warned => {
+                let trip = cold.trip_mark(budget);
+                let warn = budget.warn_at.get(usize::from(cold.warned));
+                warn.map_or(trip, |share| mark(cold.limit, *share).min(trip))
+            }
+        };
+    }
+
+    /// Facts, sum, limit and rule line of a breaker as it stands.
+    pub(super) fn why(&self, slot: u32) -> Why {
+        let (hot, cold): (_, &Cold) = (&self.hot[slot as usize], &self.cold[slot as usize]);
+        let budget = self.budget_of(slot);
+        let window = self.window_of(slot);
+        Why {
+            breaker: Some(BreakerRef { name: cold.name.clone(), start: window.start, end: window.end }),
+            sum: hot.sum,
+            limit: cold.limit,
+            facts: hot.facts,
+            largest: cold.largest.clone(),
+            unpriced: cold.unpriced,
+            place: budget.trip_place.clone(),
+            rules: self.rules.id.clone(),
+            prices: self.book.id().into(),
+            occurred_at: cold.crossed_at,
+            note: String::new(),
+        }
+    }
+}

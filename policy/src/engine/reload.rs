@@ -1,0 +1,169 @@
+//! A new rule set. Sums go on; nothing is ordered and nothing given back because of it (invariant 11).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::breaker::{Cold, Hot, State};
+use crate::decision::{DecisionKind, PageTopic};
+use crate::price::PriceBook;
+use crate::rule::{Budget, RuleSet};
+use crate::time::Span;
+
+use super::{Engine, Outcome};
+
+impl Engine {
+    pub(super) fn take_rules(&mut self, rules: &RuleSet, out: &mut Outcome) {
+        if self.rules.id == rules.id {
+            return;
+        }
+        let first = self.rules.id.is_empty();
+        let over_before = self.over();
+        let kept = self.kept_budgets(rules);
+        self.change_prices(rules, first, out);
+        self.rules = Arc::new(rules.clone());
+        self.keep_slots(&kept);
+        self.lanes.clear();
+        let mut newly_over = Vec::new();
+        for slot in 0..u32::try_from(self.hot.len()).unwrap_or(u32::MAX) {
+            if self.change_limit(slot, &over_before, out) {
+                newly_over.push(self.cold[slot as usize].name.clone());
+            }
+        }
+        self.page_reload(&newly_over, out);
+        self.page_lost_holders(out);
+    }
+
+    /// Prices change for new facts only; what was booked stays. The book before is kept, so that a
+    /// crossing which only the new prices explain can be told from one that would have come anyway.
+    fn change_prices(&mut self, rules: &RuleSet, first: bool, out: &mut Outcome) {
+        if rules.prices == self.rules.prices && !first {
+            return;
+        }
+        match PriceBook::embedded().with_overrides(&rules.prices) {
+            Ok(book) => {
+                let before = std::mem::replace(&mut self.book, book);
+                self.book_before = (!first).then_some(before);
+                self.prices_before = (!first).then(|| self.rules.prices.clone());
+            }
+            Err(issues) => {
+                let detail = format!(
+                    "{} prices were refused and the old book stays: {}",
+                    issues.len(),
+                    issues.first().map_or(String::new(), ToString::to_string)
+                );
+                self.page_once(
+                    "prices",
+                    Span::from_hours(1),
+                    DecisionKind::Page { topic: PageTopic::RuleChange, detail },
+                    out,
+                );
+            }
+        }
+    }
+
+    fn over(&self) -> BTreeSet<Box<str>> {
+        let over = |(hot, cold): (&Hot, &Cold)| {
+            let budget = &self.rules.budgets[usize::from(cold.budget)];
+            (hot.sum >= cold.trip_mark(budget)).then(|| cold.name.clone())
+        };
+        self.hot.iter().zip(&self.cold).filter_map(over).collect()
+    }
+
+    /// Old index → new index of each budget that still counts the same charges in the same windows.
+    fn kept_budgets(&self, rules: &RuleSet) -> BTreeMap<u16, u16> {
+        let same = |a: &Budget, b: &Budget| {
+            a.name == b.name
+                && a.select == b.select
+                && a.per_each == b.per_each
+                && a.window == b.window
+                && a.within == b.within
+        };
+        let mut kept = BTreeMap::new();
+        for (old, budget) in self.rules.budgets.iter().enumerate() {
+            if let Some(new) = rules.budgets.iter().position(|b| same(budget, b))
+                && let (Ok(old), Ok(new)) = (u16::try_from(old), u16::try_from(new))
+            {
+                kept.insert(old, new);
+            }
+        }
+        kept
+    }
+
+    /// Breakers of budgets that are gone or count otherwise are dropped; what they hold stays held.
+    fn keep_slots(&mut self, kept: &BTreeMap<u16, u16>) {
+        let hot = std::mem::take(&mut self.hot);
+        let cold = std::mem::take(&mut self.cold);
+        self.index.clear();
+        self.armed.clear();
+        for (hot, mut cold) in hot.into_iter().zip(cold) {
+            let Some(budget) = kept.get(&cold.budget) else { continue };
+            cold.budget = *budget;
+            let slot = u32::try_from(self.hot.len()).unwrap_or(u32::MAX);
+            if matches!(cold.state, State::Arming { .. } | State::Tripped(_)) {
+                self.armed.insert(slot);
+            }
+            self.index.insert(cold.name.clone(), slot);
+            self.hot.push(hot);
+            self.cold.push(cold);
+        }
+    }
+
+    /// Takes the new limit; true when that alone brings the breaker over.
+    fn change_limit(&mut self, slot: u32, over_before: &BTreeSet<Box<str>>, out: &mut Outcome) -> bool {
+        let at = slot as usize;
+        let budget = self.rules.budgets[usize::from(self.cold[at].budget)].clone();
+        let limit = self.cold[at].limit_of(&budget, self.now);
+        let cold = &mut self.cold[at];
+        cold.limit = limit;
+        cold.warned = cold.warned.min(u8::try_from(budget.warn_at.len()).unwrap_or(u8::MAX));
+        let over = self.hot[at].sum >= cold.trip_mark(&budget) && self.now < self.hot[at].window.end;
+        let by_reload = over && !over_before.contains(&cold.name) && !matches!(cold.state, State::Tripped(_));
+        cold.by_reload |= by_reload;
+        if !over {
+            cold.by_reload = false;
+        }
+        self.set_mark(slot);
+        if by_reload || (matches!(self.cold[at].state, State::Arming { .. }) && !over) {
+            self.judge(slot, None, out);
+        }
+        by_reload
+    }
+
+    fn page_reload(&mut self, newly_over: &[Box<str>], out: &mut Outcome) {
+        if newly_over.is_empty() {
+            return;
+        }
+        let names: Vec<&str> = newly_over.iter().take(20).map(|n| &**n).collect();
+        let detail = format!(
+            "the new rules put {} breaker(s) over their limit; nothing is stopped for that until a person \
+             approves or the window ends: {}",
+            newly_over.len(),
+            names.join(", ")
+        );
+        self.page(DecisionKind::Page { topic: PageTopic::RuleChange, detail }, out);
+    }
+
+    /// Holds whose breaker is gone stay, and somebody must know.
+    fn page_lost_holders(&mut self, out: &mut Outcome) {
+        let lost: BTreeSet<Box<str>> = self
+            .holds
+            .values()
+            .filter(|h| !h.orphan)
+            .flat_map(|h| h.holders.iter().filter(|name| !self.index.contains_key(*name)).cloned())
+            .collect();
+        for name in lost {
+            let held: Vec<String> = self.held_by(&name).iter().map(|(key, _)| key.to_string()).collect();
+            let detail = format!(
+                "breaker `{name}` is no longer in the rules but still holds {}; it is given back only by a \
+                 person: `breakerbox reset {name}`",
+                held.join(", ")
+            );
+            self.page_once(
+                &format!("lost {name}"),
+                Span::from_hours(24),
+                DecisionKind::Page { topic: PageTopic::RuleChange, detail },
+                out,
+            );
+        }
+    }
+}

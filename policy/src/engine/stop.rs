@@ -1,0 +1,383 @@
+//! From a trip to orders: expand the selector over the inventory, ask the engine's own guards, order.
+//!
+//! The engine asks what it alone can know (mode and ceiling, clock, freeze, inventory, blast radius). The
+//! gateway in `actions` asks again, and more, just before each write.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::attribution::glob_matches;
+use crate::breaker::{Cold, Stage, State, Trip};
+use crate::decision::{Blast, DecisionKind, Effect, HoldState, Order, OrderId};
+use crate::fact::{GuardAnswer, GuardCheck};
+use crate::inventory::{ObjectKey, ScaledObject};
+use crate::rule::{Act, Guardrail, Mode, TargetSelector, Template};
+use crate::subject::Trust;
+use crate::time::Timestamp;
+
+use super::hold::Hold;
+use super::{Engine, Outcome};
+
+type Labels = BTreeMap<Box<str>, Box<str>>;
+
+/// What a trip's selectors come to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Expansion {
+    /// To be stopped, sorted.
+    pub targets: Vec<ObjectKey>,
+    /// Named by the selector, but not to be stopped, and why.
+    pub left: Vec<(ObjectKey, String)>,
+    /// ScaledObjects that this rule could stop at all.
+    pub eligible: u32,
+}
+
+/// A target newly stopped, for the blast radius.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(super) struct Stop {
+    pub at: Timestamp,
+    pub target: ObjectKey,
+    pub budget: Box<str>,
+}
+
+impl Engine {
+    /// Which objects a trip of this breaker is for. A `${field}` takes only a trusted, non-empty value;
+    /// without one nothing is selected (invariant 10).
+    pub(super) fn expand(&self, slot: u32) -> Expansion {
+        let cold = &self.cold[slot as usize];
+        let mut found = Expansion::default();
+        let empty = Labels::new();
+        let selectors: Vec<&TargetSelector> = self
+            .budget_of(slot)
+            .on_trip
+            .iter()
+            .filter_map(|act| match act {
+                Act::PauseScaledObjects { targets, .. } => Some(targets),
+                Act::Notify { .. } => None,
+            })
+            .collect();
+        for (key, object) in &self.inventory.scaled_objects {
+            let labels = self.inventory.labels_of(&key.namespace).unwrap_or(&empty);
+            let shield = protection(&self.rules.guardrail, key, &object.labels, labels);
+            if shield.is_none() && !object.deleting {
+                found.eligible += 1;
+            }
+            let Some(selector) = selectors.iter().find(|s| self.matches(s, cold, key, object, labels)) else {
+                continue;
+            };
+            let spared = exception(selector, &object.labels, labels)
+                .or(shield)
+                .or_else(|| object.deleting.then(|| "it is being deleted".to_owned()))
+                .or_else(|| self.exemption(key));
+            match spared {
+                Some(because) => found.left.push((key.clone(), because)),
+                None => found.targets.push(key.clone()),
+            }
+        }
+        found
+    }
+
+    fn exemption(&self, key: &ObjectKey) -> Option<String> {
+        self.exempt.get(key).map(|until| format!("a person released it until {until}"))
+    }
+
+    fn matches(
+        &self,
+        selector: &TargetSelector,
+        cold: &Cold,
+        key: &ObjectKey,
+        object: &ScaledObject,
+        namespace: &Labels,
+    ) -> bool {
+        let value = |template: &Template| self.literal(cold, template);
+        let has = |labels: &Labels, (name, template): &(Box<str>, Template)| {
+            value(template).is_some_and(|want| labels.get(name) == Some(&want))
+        };
+        let somewhere = selector.all
+            || !selector.namespaces.is_empty()
+            || !selector.namespace_labels.is_empty()
+            || !selector.labels.is_empty();
+        somewhere
+            && (selector.namespaces.is_empty()
+                || selector.namespaces.iter().any(|t| value(t).is_some_and(|want| want == key.namespace)))
+            && selector.namespace_labels.iter().all(|pair| has(namespace, pair))
+            && selector.labels.iter().all(|pair| has(&object.labels, pair))
+    }
+
+    /// The value of a template for this breaker, only where it may select something.
+    fn literal(&self, cold: &Cold, template: &Template) -> Option<Box<str>> {
+        match template {
+            Template::Literal(text) => (!text.is_empty()).then(|| text.clone()),
+            Template::Field(field) => {
+                let per_each = &self.rules.budgets[usize::from(cold.budget)].per_each;
+                let value = &cold.values[per_each.iter().position(|f| f == field)?];
+                let text = value.value.as_ref().filter(|text| !text.is_empty())?;
+                (value.trust == Trust::Trusted).then(|| text.clone())
+            }
+        }
+    }
+
+    /// Orders what a trip is for, or says which guard withholds it.
+    pub(super) fn order(
+        &mut self,
+        slot: u32,
+        expansion: &Expansion,
+        approved_by: Option<String>,
+        out: &mut Outcome,
+    ) {
+        let fresh: Vec<ObjectKey> = expansion.targets.iter().filter(|t| !self.is_held(t)).cloned().collect();
+        let blast = self.blast(slot, &fresh, expansion.eligible);
+        let (stage, answer) = self.stage(slot, &fresh, blast, approved_by.is_some());
+        let before = self.trip_of(slot).map(|t| t.stage);
+        if let Some(trip) = self.trip_of_mut(slot) {
+            trip.stage = stage;
+            trip.by = approved_by.clone().or(trip.by.take());
+        }
+        match stage {
+            Stage::Observed => {}
+            Stage::Ordered => self.hold_all(slot, expansion, &fresh, blast, approved_by.as_deref(), out),
+            Stage::Withheld(_) | Stage::AwaitingApproval(_) => {
+                if before != Some(stage) && !fresh.is_empty() {
+                    self.withheld(slot, fresh, answer, out);
+                }
+            }
+        }
+    }
+
+    fn withheld(
+        &mut self,
+        slot: u32,
+        targets: Vec<ObjectKey>,
+        answer: Option<GuardAnswer>,
+        out: &mut Outcome,
+    ) {
+        let answers = answer.into_iter().collect();
+        let decision = self.decide(slot, DecisionKind::Withheld { targets, answers }, out);
+        if let Some(trip) = self.trip_of_mut(slot) {
+            trip.decision = decision;
+        }
+    }
+
+    /// The engine's own guards, in the order of [`GuardCheck`].
+    fn stage(
+        &self,
+        slot: u32,
+        fresh: &[ObjectKey],
+        blast: Blast,
+        approved: bool,
+    ) -> (Stage, Option<GuardAnswer>) {
+        let no = |check: GuardCheck, detail: String| {
+            (Stage::Withheld(check), Some(GuardAnswer { check, pass: false, detail }))
+        };
+        let mode = self.budget_of(slot).mode;
+        if mode < Mode::Approve {
+            return (Stage::Observed, None);
+        }
+        if self.posture.ceiling < Mode::Approve {
+            let why = self.posture.because.clone().unwrap_or_else(|| "its configuration says so".to_owned());
+            return no(
+                GuardCheck::Mode,
+                format!("the daemon may only {}: {why}", self.posture.ceiling.word()),
+            );
+        }
+        if !approved && mode.min(self.posture.ceiling) == Mode::Approve && !fresh.is_empty() {
+            let until = self.now.plus(self.rules.guardrail.approval_expires);
+            let detail = format!("mode `approve` waits for a person until {until}");
+            let answer = GuardAnswer { check: GuardCheck::Mode, pass: false, detail };
+            return (Stage::AwaitingApproval(until), Some(answer));
+        }
+        if let Some(doubt) = &self.clock_doubt {
+            return no(GuardCheck::Clock, doubt.clone());
+        }
+        if let Some(freeze) = &self.freeze {
+            return no(GuardCheck::Freeze, freeze.clone());
+        }
+        if self.is_inventory_stale() {
+            return no(GuardCheck::Inventory, self.inventory_age());
+        }
+        let over = blast.by_rule > blast.rule_cap || blast.overall > blast.overall_cap;
+        if over && !approved {
+            return no(GuardCheck::BlastRadius, blast_detail(blast, self.rules.guardrail.per.to_string()));
+        }
+        (Stage::Ordered, None)
+    }
+
+    /// Counts distinct newly stopped targets in the guardrail's window, with these.
+    fn blast(&self, slot: u32, fresh: &[ObjectKey], eligible: u32) -> Blast {
+        let rail = &self.rules.guardrail;
+        let budget = &self.budget_of(slot).name;
+        let recent = self.stops.iter().filter(|s| s.at > self.now.minus(rail.per));
+        let mut overall: BTreeSet<&ObjectKey> = fresh.iter().collect();
+        let mut by_rule = overall.clone();
+        for stop in recent {
+            overall.insert(&stop.target);
+            if stop.budget == *budget {
+                by_rule.insert(&stop.target);
+            }
+        }
+        let share = u64::from(eligible) * u64::from(rail.per_rule.ppm()) / 1_000_000;
+        Blast {
+            eligible,
+            by_rule: count(by_rule.len()),
+            overall: count(overall.len()),
+            rule_cap: u32::try_from(share).unwrap_or(u32::MAX).max(rail.at_least),
+            overall_cap: rail.overall,
+        }
+    }
+
+    /// Joins the holds there are and makes those that are not.
+    fn hold_all(
+        &mut self,
+        slot: u32,
+        expansion: &Expansion,
+        fresh: &[ObjectKey],
+        blast: Blast,
+        approved_by: Option<&str>,
+        out: &mut Outcome,
+    ) {
+        let holder = self.cold[slot as usize].name.clone();
+        for target in &expansion.targets {
+            if let Some(hold) = self.holds.get_mut(target).filter(|h| h.is_active()) {
+                hold.holders.insert(holder.clone());
+            }
+        }
+        let budget = self.budget_of(slot).name.clone();
+        for target in fresh {
+            let Some(object) = self.inventory.scaled_objects.get(target) else { continue };
+            let uid = object.uid.clone();
+            let mut hold = Hold::new(uid, holder.clone(), self.now);
+            hold.approved_by = approved_by.map(str::to_owned);
+            hold.blast = blast;
+            self.stops.push_back(Stop { at: self.now, target: target.clone(), budget: budget.clone() });
+            self.holds.insert(target.clone(), hold);
+            self.give_order(target, Effect::PauseToZero, out);
+        }
+    }
+
+    /// One order on one held target. The hold remembers its number; older receipts count no more.
+    pub(super) fn give_order(&mut self, target: &ObjectKey, effect: Effect, out: &mut Outcome) {
+        let id = self.take_order_id();
+        let Some(hold) = self.holds.get(target) else { return };
+        let slot = hold.holders.iter().find_map(|name| self.index.get(name)).copied();
+        let (why, mode, decision) = match slot {
+            Some(slot) => {
+                let mode = self.budget_of(slot).mode.min(self.posture.ceiling);
+                (self.why(slot), mode, self.trip_of(slot).map_or(hold.decision, |t| t.decision))
+            }
+            None => (hold.why.clone(), self.posture.ceiling, hold.decision),
+        };
+        let Some(hold) = self.holds.get_mut(target) else { return };
+        hold.order = id;
+        hold.ordered_at = self.now;
+        hold.attempt += 1;
+        hold.why = why.clone();
+        hold.decision = decision;
+        out.orders.push(Order {
+            id,
+            decision,
+            target: target.clone(),
+            uid: hold.uid.clone(),
+            effect,
+            issued_at: self.now,
+            expires_at: self.now.plus(self.settings.order_expiry),
+            mode,
+            approved_by: hold.approved_by.clone(),
+            attempt: hold.attempt,
+            holders: hold.holders.iter().cloned().collect(),
+            blast: hold.blast,
+            why,
+        });
+    }
+
+    pub(super) fn take_order_id(&mut self) -> OrderId {
+        let id = self.next_order;
+        self.next_order = OrderId(id.0 + 1);
+        id
+    }
+
+    /// A guard that said no may say yes now; new objects of a tripped breaker are stopped too. The cause
+    /// is checked again each time.
+    pub(super) fn order_again(&mut self, slot: u32, out: &mut Outcome) {
+        let Some(trip) = self.trip_of(slot).cloned() else { return };
+        let at = slot as usize;
+        let still_over =
+            trip.by.is_some() || self.hot[at].sum >= self.cold[at].trip_mark(self.budget_of(slot));
+        let closed = trip.window_end <= self.now;
+        if !still_over || closed {
+            return;
+        }
+        let due = match trip.stage {
+            Stage::Observed => false,
+            Stage::Withheld(GuardCheck::BlastRadius) => {
+                // Asked again when the question lapses, not each second.
+                self.now >= trip.since.plus(self.rules.guardrail.approval_expires)
+            }
+            Stage::Withheld(_) => true,
+            Stage::AwaitingApproval(until) => self.now >= until,
+            Stage::Ordered => self.inventory_changed,
+        };
+        if due {
+            let expansion = self.expand(slot);
+            let approved = trip.by.filter(|_| trip.stage == Stage::Ordered);
+            self.order(slot, &expansion, approved, out);
+        }
+    }
+
+    fn is_held(&self, target: &ObjectKey) -> bool {
+        self.holds.get(target).is_some_and(Hold::is_active)
+    }
+
+    pub(super) fn trip_of(&self, slot: u32) -> Option<&Trip> {
+        match &self.cold[slot as usize].state {
+            State::Tripped(trip) => Some(trip),
+            _ => None,
+        }
+    }
+
+    fn trip_of_mut(&mut self, slot: u32) -> Option<&mut Trip> {
+        match &mut self.cold[slot as usize].state {
+            State::Tripped(trip) => Some(trip),
+            _ => None,
+        }
+    }
+
+    /// States of the targets that this breaker holds, for messages.
+    pub(super) fn held_by(&self, name: &str) -> Vec<(ObjectKey, HoldState)> {
+        let held = self.holds.iter().filter(|(_, h)| h.holders.contains(name));
+        held.map(|(key, h)| (key.clone(), h.state)).collect()
+    }
+}
+
+fn count(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+fn blast_detail(blast: Blast, per: String) -> String {
+    format!(
+        "{} of this rule in {per} (cap {}: of {} eligible), {} of all rules (cap {})",
+        blast.by_rule, blast.rule_cap, blast.eligible, blast.overall, blast.overall_cap
+    )
+}
+
+/// Why an object must never be touched, where it must not.
+#[must_use]
+pub fn protection(rail: &Guardrail, key: &ObjectKey, object: &Labels, namespace: &Labels) -> Option<String> {
+    if let Some(pattern) = rail.protected_namespaces.iter().find(|p| glob_matches(p, &key.namespace)) {
+        return Some(format!("namespace `{}` is protected (`{pattern}`)", key.namespace));
+    }
+    if rail.protected_objects.contains(key) {
+        return Some("it is on the protected list".to_owned());
+    }
+    let carries = |(name, value): &&(Box<str>, Box<str>)| {
+        object.get(name) == Some(value) || namespace.get(name) == Some(value)
+    };
+    rail.protected_labels
+        .iter()
+        .find(carries)
+        .map(|(name, value)| format!("label {name}={value} protects it"))
+}
+
+fn exception(selector: &TargetSelector, object: &Labels, namespace: &Labels) -> Option<String> {
+    let carries = |(name, value): &&(Box<str>, Box<str>)| {
+        object.get(name) == Some(value) || namespace.get(name) == Some(value)
+    };
+    selector.except.iter().find(carries).map(|(name, value)| format!("the rule excepts {name}={value}"))
+}

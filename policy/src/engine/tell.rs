@@ -1,0 +1,253 @@
+//! Decisions, and the notices that follow from them.
+//!
+//! A notice exists once for each (breaker, window, threshold, state): the state machine makes each
+//! transition once and is durable, so a restart says nothing twice. Pages about ourselves repeat only
+//! after a quiet time.
+
+use std::collections::BTreeSet;
+
+use crate::decision::{
+    BreakerRef, Decision, DecisionId, DecisionKind, HoldState, Notice, PageTopic, Severity, Times, Why,
+};
+use crate::inventory::ObjectKey;
+use crate::rule::{Act, Budget, Mode};
+use crate::time::Span;
+
+use super::{Engine, Outcome};
+
+impl Engine {
+    /// Decides something about a breaker, with its why as it stands.
+    pub(super) fn decide(&mut self, slot: u32, kind: DecisionKind, out: &mut Outcome) -> DecisionId {
+        let why = self.why(slot);
+        self.decide_with(Some(slot), kind, why, out)
+    }
+
+    /// Decides something with a given why.
+    pub(super) fn decide_with(
+        &mut self,
+        slot: Option<u32>,
+        kind: DecisionKind,
+        why: Why,
+        out: &mut Outcome,
+    ) -> DecisionId {
+        let ceiling = self.posture.ceiling;
+        let mode = slot.map_or(ceiling, |slot| self.budget_of(slot).mode.min(ceiling));
+        let decision = Decision { id: self.next_decision, at: self.now, kind, mode, why };
+        self.next_decision = DecisionId(decision.id.0 + 1);
+        let id = decision.id;
+        if let Some(slot) = slot
+            && mode >= Mode::Alert
+        {
+            self.tell_breaker(slot, &decision, out);
+        }
+        out.decisions.push(decision);
+        id
+    }
+
+    fn tell_breaker(&mut self, slot: u32, decision: &Decision, out: &mut Outcome) {
+        let routes = routes_for(self.budget_of(slot), &decision.kind);
+        let name = self.cold[slot as usize].name.clone();
+        let targets = self.states_of(&name, &decision.kind);
+        let Some(breaker) = decision.why.breaker.clone() else { return };
+        let times = self.times(slot, &name);
+        self.tell(routes, decision, &breaker, targets, times, out);
+    }
+
+    /// Decides something about a hold; every breaker that holds it has its route told.
+    pub(super) fn decide_hold(&mut self, target: &ObjectKey, kind: DecisionKind, out: &mut Outcome) {
+        let Some(hold) = self.holds.get(target) else { return };
+        let holders: Vec<Box<str>> = hold.holders.iter().cloned().collect();
+        let slots: Vec<u32> = holders.iter().filter_map(|name| self.index.get(name)).copied().collect();
+        let why = slots.first().map_or_else(|| hold.why.clone(), |slot| self.why(*slot));
+        let ceiling = self.posture.ceiling;
+        let decision = Decision { id: self.next_decision, at: self.now, kind, mode: ceiling, why };
+        self.next_decision = DecisionId(decision.id.0 + 1);
+        let loud = is_news(&decision.kind);
+        for slot in &slots {
+            let name = self.cold[*slot as usize].name.clone();
+            if loud || self.all_proven(&name) {
+                self.tell_breaker(*slot, &decision, out);
+            }
+        }
+        if slots.is_empty() && ceiling >= Mode::Alert {
+            self.tell_unheld(target, &decision, out);
+        }
+        out.decisions.push(decision);
+    }
+
+    /// Nobody holds it any more: the routes of the breaker that it was last ordered for are told.
+    fn tell_unheld(&mut self, target: &ObjectKey, decision: &Decision, out: &mut Outcome) {
+        let Some(breaker) = decision.why.breaker.clone() else { return };
+        let DecisionKind::Hold { to, .. } = &decision.kind else { return };
+        let others = self.holds.iter().filter(|(key, h)| {
+            *key != target && h.holders.is_empty() && h.why.breaker.as_ref() == Some(&breaker)
+        });
+        let unfinished = others.count();
+        let news = is_news(&decision.kind);
+        if !(news || (*to == HoldState::Released && unfinished == 0)) {
+            return;
+        }
+        let budget = breaker.name.split('/').next().unwrap_or("");
+        let routes = self.rules.budgets.iter().find(|b| &*b.name == budget);
+        let routes = routes.map(|b| routes_for(b, &decision.kind)).unwrap_or_else(|| self.page_routes());
+        self.tell(routes, decision, &breaker, vec![(target.clone(), *to)], Times::default(), out);
+    }
+
+    fn all_proven(&self, name: &str) -> bool {
+        let mut held = self.holds.values().filter(|h| h.holders.contains(name)).peekable();
+        held.peek().is_some() && held.all(|h| h.state == HoldState::Verified)
+    }
+
+    fn tell(
+        &mut self,
+        routes: BTreeSet<Box<str>>,
+        decision: &Decision,
+        breaker: &BreakerRef,
+        targets: Vec<(ObjectKey, HoldState)>,
+        times: Times,
+        out: &mut Outcome,
+    ) {
+        for route in routes {
+            let id = self.take_order_id();
+            let thread = format!("{}@{}", breaker.name, breaker.start);
+            out.notices.push(Notice {
+                id,
+                key: format!("{thread}#{}#{}#{route}", subject_of(&decision.kind), decision.id).into(),
+                thread: thread.into(),
+                route,
+                severity: severity(&decision.kind),
+                progress: is_progress(&decision.kind),
+                decision: decision.clone(),
+                targets: targets.clone(),
+                times,
+            });
+        }
+    }
+
+    /// States of the targets that a message lists.
+    fn states_of(&self, name: &str, kind: &DecisionKind) -> Vec<(ObjectKey, HoldState)> {
+        match kind {
+            DecisionKind::Released { targets, .. } => {
+                targets.iter().map(|t| (t.clone(), HoldState::Restoring)).collect()
+            }
+            DecisionKind::Tripped { targets, .. } => targets
+                .iter()
+                .map(|t| (t.clone(), self.holds.get(t).map_or(HoldState::Ordered, |h| h.state)))
+                .collect(),
+            _ => self.held_by(name),
+        }
+    }
+
+    fn times(&self, slot: u32, name: &str) -> Times {
+        let held = || self.holds.values().filter(|h| h.holders.contains(name));
+        Times {
+            occurred_at: self.cold[slot as usize].crossed_at,
+            decided_at: self.trip_of(slot).map(|t| t.since),
+            accepted_at: held().filter_map(|h| h.accepted_at).max(),
+            verified_at: held().filter_map(|h| h.verified_at).max(),
+        }
+    }
+
+    /// A page about ourselves: goes out in every mode, and the same one again only after a quiet time.
+    pub(super) fn page_once(&mut self, key: &str, quiet: Span, kind: DecisionKind, out: &mut Outcome) {
+        if self.paged.get(key).is_some_and(|until| self.now < *until) {
+            return;
+        }
+        self.paged.insert(key.into(), self.now.plus(quiet));
+        self.page(kind, out);
+    }
+
+    pub(super) fn page(&mut self, kind: DecisionKind, out: &mut Outcome) {
+        let breaker = BreakerRef { name: "breakerbox".into(), start: self.now, end: self.now };
+        let why = Why {
+            rules: self.rules.id.clone(),
+            prices: self.book.id().into(),
+            breaker: Some(breaker.clone()),
+            ..Why::default()
+        };
+        let decision =
+            Decision { id: self.next_decision, at: self.now, kind, mode: self.posture.ceiling, why };
+        self.next_decision = DecisionId(decision.id.0 + 1);
+        let routes = self.page_routes();
+        self.tell(routes, &decision, &breaker, Vec::new(), Times::default(), out);
+        out.decisions.push(decision);
+    }
+
+    pub(super) fn page_orphan(&mut self, key: &ObjectKey, holders: &str, out: &mut Outcome) {
+        let detail = format!(
+            "{key} carries our mark (held for `{holders}`) but the journal does not know it; it stays stopped \
+             until a person decides: `breakerbox release {key}`"
+        );
+        self.page(DecisionKind::Page { topic: PageTopic::Orphans, detail }, out);
+    }
+
+    /// The guardrail's page route, else every route: a page must not go nowhere.
+    fn page_routes(&self) -> BTreeSet<Box<str>> {
+        match &self.rules.guardrail.page {
+            Some(route) => BTreeSet::from([route.clone()]),
+            None => self.rules.routes.keys().cloned().collect(),
+        }
+    }
+}
+
+/// Warnings go where `onWarn` says, the rest where `onTrip` says; each stands in for the other.
+fn routes_for(budget: &Budget, kind: &DecisionKind) -> BTreeSet<Box<str>> {
+    let named = |acts: &[Act]| -> BTreeSet<Box<str>> {
+        acts.iter()
+            .filter_map(|act| match act {
+                Act::Notify { route, .. } => Some(route.clone()),
+                Act::PauseScaledObjects { .. } => None,
+            })
+            .collect()
+    };
+    let (warn, trip) = (named(&budget.on_warn), named(&budget.on_trip));
+    let warning = matches!(kind, DecisionKind::Warned { .. });
+    let (first, second) = if warning { (warn, trip) } else { (trip, warn) };
+    if first.is_empty() { second } else { first }
+}
+
+fn severity(kind: &DecisionKind) -> Severity {
+    match kind {
+        DecisionKind::Warned { .. } | DecisionKind::Arming { .. } | DecisionKind::BreachedAfterClose => {
+            Severity::Warning
+        }
+        DecisionKind::Tripped { .. } | DecisionKind::Withheld { .. } | DecisionKind::Page { .. } => {
+            Severity::Critical
+        }
+        DecisionKind::Hold { .. } if is_news(kind) => Severity::Critical,
+        DecisionKind::Hold { .. } | DecisionKind::Released { .. } | DecisionKind::Commanded { .. } => {
+            Severity::Info
+        }
+    }
+}
+
+/// What people must notice: a stop that did not happen, or that somebody fights, or a restore that is
+/// not whole.
+fn is_news(kind: &DecisionKind) -> bool {
+    match kind {
+        DecisionKind::Hold { to: HoldState::NotStopped | HoldState::Contested, .. } => true,
+        DecisionKind::Hold { to: HoldState::Restoring, detail, .. } => {
+            detail.starts_with("restore incomplete")
+        }
+        _ => false,
+    }
+}
+
+fn is_progress(kind: &DecisionKind) -> bool {
+    matches!(kind, DecisionKind::Hold { .. }) && !is_news(kind)
+}
+
+/// The part of a notice's key that says what it is about.
+fn subject_of(kind: &DecisionKind) -> String {
+    match kind {
+        DecisionKind::Warned { threshold } => format!("warned-{}", threshold.ppm()),
+        DecisionKind::Arming { .. } => "arming".to_owned(),
+        DecisionKind::Tripped { .. } => "tripped".to_owned(),
+        DecisionKind::Withheld { .. } => "withheld".to_owned(),
+        DecisionKind::Released { .. } => "released".to_owned(),
+        DecisionKind::BreachedAfterClose => "breached-after-close".to_owned(),
+        DecisionKind::Hold { target, to, .. } => format!("hold-{target}-{}", to.word()),
+        DecisionKind::Commanded { .. } => "commanded".to_owned(),
+        DecisionKind::Page { topic, .. } => format!("page-{topic:?}"),
+    }
+}

@@ -1,0 +1,349 @@
+//! Usage in: refuse, recall, price, post.
+
+use crate::breaker::{Closed, State};
+use crate::decision::{DecisionKind, LargeCharge, PageTopic};
+use crate::fact::{FactId, Quantities, RefusedReason, Usage, UsageBatch, UsageOutcome};
+use crate::ledger::Recall;
+use crate::money::Money;
+use crate::rule::WindowSpec;
+use crate::time::{Span, Timestamp};
+
+use super::lane::{Meter, kind_of};
+use super::{Engine, Letter, Outcome, Rollup};
+
+/// More tokens, images or the like than one call can use.
+pub const MOST_COUNT: u64 = 1_000_000_000_000;
+/// Longest stretch of instance time in one usage.
+const LONGEST_USE: Span = Span::from_hours(24 * 32);
+
+/// No lane looked up yet.
+const NO_LANE: u32 = u32::MAX;
+
+/// One charge on its way into breakers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Posting<'a> {
+    pub amount: Money,
+    /// How much more it cost than before the last change of prices.
+    pub excess: Money,
+    pub at: Timestamp,
+    /// Recent enough, and from a source that has caught up: it may let a breaker trip.
+    pub on_time: bool,
+    pub batch: &'a UsageBatch,
+    pub row: &'a Usage,
+}
+
+impl Engine {
+    pub(super) fn take_usage(&mut self, batch: &UsageBatch, out: &mut Outcome) -> Vec<UsageOutcome> {
+        self.hear(&batch.source, true);
+        let mut lanes = std::mem::take(&mut self.scratch);
+        lanes.clear();
+        lanes.resize(batch.origins.len().saturating_add(1) * 3, NO_LANE);
+        let mut outcomes = Vec::with_capacity(batch.rows.len());
+        let mut links = batch.links.as_slice();
+        for (number, row) in batch.rows.iter().enumerate() {
+            // Links are in the order of their rows.
+            let own = links.partition_point(|(r, _)| *r as usize <= number);
+            outcomes.push(self.take_row(batch, row, &links[..own], &mut lanes, out));
+            links = &links[own..];
+        }
+        self.scratch = lanes;
+        self.advance_positions(batch);
+        outcomes
+    }
+
+    fn take_row(
+        &mut self,
+        batch: &UsageBatch,
+        row: &Usage,
+        links: &[(u32, FactId)],
+        lanes: &mut [u32],
+        out: &mut Outcome,
+    ) -> UsageOutcome {
+        let refused = refuse(row, self.now, self.settings.max_ahead);
+        if let Some(reason) = refused {
+            return self.refuse_row(batch, row, reason, out);
+        }
+        if row.occurred_at < self.now.minus(self.settings.horizon) {
+            if !self.is_new_by_position(batch, row) {
+                return self.refuse_row(batch, row, RefusedReason::TooLate, out);
+            }
+        } else {
+            match self.recall(row, links) {
+                Recall::New => {}
+                Recall::Duplicate => {
+                    self.counters.duplicates += 1;
+                    return UsageOutcome::Duplicate;
+                }
+                Recall::Conflict => {
+                    self.counters.conflicts += 1;
+                    return UsageOutcome::Conflict;
+                }
+            }
+        }
+        self.counters.accepted += 1;
+        if matches!(row.quantities, Quantities::Nothing) {
+            self.counters.without_usage += 1;
+        } else {
+            let lane = self.lane_of_row(batch, row, lanes, out);
+            self.charge(batch, row, lane, out);
+        }
+        UsageOutcome::Accepted
+    }
+
+    fn lane_of_row(&mut self, batch: &UsageBatch, row: &Usage, lanes: &mut [u32], out: &mut Outcome) -> u32 {
+        let kind = kind_of(&row.quantities);
+        let origin = (row.origin as usize).min(batch.origins.len());
+        let cell = origin * 3 + kind as usize;
+        if lanes[cell] == NO_LANE {
+            lanes[cell] = self.lane(batch, row.origin, kind, out);
+        }
+        lanes[cell]
+    }
+
+    /// A usage is also known by its links: another id of the same call under the same source.
+    fn recall(&mut self, row: &Usage, links: &[(u32, FactId)]) -> Recall {
+        let linked = links.iter().any(|(_, id)| self.seen.knows(*id));
+        if linked && !self.seen.knows(row.id) {
+            return Recall::Duplicate;
+        }
+        let recall = self.seen.recall(row.id, row.content, row.occurred_at);
+        if recall == Recall::New {
+            for (_, id) in links {
+                self.seen.recall(*id, row.content, row.occurred_at);
+            }
+        }
+        recall
+    }
+
+    fn charge(&mut self, batch: &UsageBatch, row: &Usage, lane: u32, out: &mut Outcome) {
+        let lane = self.lanes.get(lane);
+        let amount = price(&lane.meter, &row.quantities);
+        let before = lane.before.as_ref().map(|meter| price(meter, &row.quantities));
+        let account = lane.account;
+        let mut slots = std::mem::take(&mut self.slot_scratch);
+        slots.clear();
+        slots.extend_from_slice(&lane.slots);
+        let Ok(money) = amount else {
+            let what = amount.err().unwrap_or_default();
+            self.count_unpriced(account, &slots, row, &what, out);
+            self.slot_scratch = slots;
+            return;
+        };
+        self.book_spend(account, row.occurred_at, money, out);
+        let excess = match before {
+            Some(Ok(before)) => money.saturating_sub(before).max(Money::ZERO),
+            // It had no price before: all of it is news.
+            Some(Err(_)) => money,
+            None => Money::ZERO,
+        };
+        let on_time = !batch.catching_up && self.now.since(row.occurred_at) <= self.settings.on_time;
+        let posting = Posting { amount: money, excess, at: row.occurred_at, on_time, batch, row };
+        for slot in &slots {
+            self.post(*slot, &posting, out);
+        }
+        self.slot_scratch = slots;
+    }
+
+    /// Adds a charge to one breaker. The short way touches one cache line.
+    fn post(&mut self, slot: u32, posting: &Posting<'_>, out: &mut Outcome) {
+        let hot = &mut self.hot[slot as usize];
+        if self.now >= hot.window.end || !hot.window.contains(posting.at) {
+            return self.post_elsewhere(slot, posting, out);
+        }
+        hot.sum = hot.sum.saturating_add(posting.amount);
+        hot.facts += 1;
+        if posting.amount > Money::from_picos(i128::from(hot.floor)) {
+            self.keep_largest(slot, posting);
+        }
+        if !posting.excess.is_zero() {
+            self.add_excess(slot, posting);
+        }
+        if self.hot[slot as usize].sum >= self.hot[slot as usize].next_mark {
+            self.judge(slot, Some(posting), out);
+        }
+    }
+
+    /// The long way: a window to roll, a rolling window, a closed one, or the next one.
+    fn post_elsewhere(&mut self, slot: u32, posting: &Posting<'_>, out: &mut Outcome) {
+        let budget = usize::from(self.cold[slot as usize].budget);
+        let spec = self.rules.budgets[budget].window.clone();
+        match spec {
+            WindowSpec::Rolling(length) => self.post_rolling(slot, length, posting, out),
+            WindowSpec::Lifetime => {} // its window has no outside
+            WindowSpec::Calendar { .. } => {
+                if self.now >= self.hot[slot as usize].window.end {
+                    self.roll(slot, out);
+                }
+                if self.hot[slot as usize].window.contains(posting.at) {
+                    return self.post(slot, posting, out);
+                }
+                let window = spec.at(posting.at);
+                let cold = &mut self.cold[slot as usize];
+                let (limit, closed_at) = (cold.limit, window.end);
+                let closed = cold.side().add_window(window, posting.amount);
+                let breach = closed_at <= self.now && !closed.breached && closed.sum >= limit;
+                closed.breached |= breach;
+                let closed: Closed = closed.clone();
+                if breach {
+                    self.breached_after_close(slot, window.start, &closed, posting, out);
+                }
+            }
+        }
+    }
+
+    fn post_rolling(&mut self, slot: u32, length: Span, posting: &Posting<'_>, out: &mut Outcome) {
+        if posting.at <= self.now.minus(length) {
+            return; // it left the window before it came; the journal's rollups have it
+        }
+        let now = self.now;
+        let side = self.cold[slot as usize].side();
+        side.add_bucket(length, posting.at, posting.amount);
+        let sum = side.rolling_sum(length, now);
+        let hot = &mut self.hot[slot as usize];
+        hot.sum = sum;
+        hot.facts += 1;
+        if posting.amount > Money::from_picos(i128::from(hot.floor)) {
+            self.keep_largest(slot, posting);
+        }
+        self.add_excess(slot, posting);
+        if !matches!(self.cold[slot as usize].state, State::Clear) || sum >= self.hot[slot as usize].next_mark
+        {
+            self.judge(slot, Some(posting), out);
+        }
+    }
+
+    fn add_excess(&mut self, slot: u32, posting: &Posting<'_>) {
+        let cold = &mut self.cold[slot as usize];
+        cold.price_excess = cold.price_excess.saturating_add(posting.excess);
+    }
+
+    fn keep_largest(&mut self, slot: u32, posting: &Posting<'_>) {
+        let fact = format!("{}:{}", posting.batch.source, posting.batch.key_of(posting.row));
+        let charge = LargeCharge { fact: fact.into(), occurred_at: posting.at, amount: posting.amount };
+        self.hot[slot as usize].floor = self.cold[slot as usize].keep_largest(charge);
+    }
+
+    fn book_spend(&mut self, account: u32, at: Timestamp, amount: Money, out: &mut Outcome) {
+        let total = &mut self.spend[account as usize];
+        total.amount = total.amount.saturating_add(amount);
+        total.facts += 1;
+        self.roll_up(account, at, amount, true, out);
+    }
+
+    fn count_unpriced(&mut self, account: u32, slots: &[u32], row: &Usage, what: &str, out: &mut Outcome) {
+        self.counters.unpriced += 1;
+        let total = &mut self.spend[account as usize];
+        total.unpriced += 1;
+        let model = std::sync::Arc::clone(&total.model);
+        self.roll_up(account, row.occurred_at, Money::ZERO, false, out);
+        for slot in slots {
+            self.cold[*slot as usize].unpriced += 1;
+        }
+        let key = format!("unpriced {model} {what}");
+        self.page_once(
+            &key,
+            Span::from_hours(24),
+            DecisionKind::Page { topic: PageTopic::Unpriced, detail: what.to_owned() },
+            out,
+        );
+    }
+
+    /// Adds to the step's rollups; one for each minute and account.
+    fn roll_up(&mut self, account: u32, at: Timestamp, amount: Money, priced: bool, out: &mut Outcome) {
+        let minute = at.millis().div_euclid(60_000) * 60_000;
+        let next = u32::try_from(out.rollups.len()).unwrap_or(u32::MAX);
+        let index = *self.rollup_index.entry((account, minute)).or_insert(next);
+        if index == next {
+            let total = &self.spend[account as usize];
+            out.rollups.push(Rollup {
+                minute: Timestamp::from_millis(minute),
+                tenant: total.tenant.clone(),
+                model: std::sync::Arc::clone(&total.model),
+                amount: Money::ZERO,
+                facts: 0,
+                unpriced: 0,
+            });
+        }
+        let rollup = &mut out.rollups[index as usize];
+        rollup.amount = rollup.amount.saturating_add(amount);
+        rollup.facts += u64::from(priced);
+        rollup.unpriced += u64::from(!priced);
+    }
+
+    fn refuse_row(
+        &mut self,
+        batch: &UsageBatch,
+        row: &Usage,
+        reason: RefusedReason,
+        out: &mut Outcome,
+    ) -> UsageOutcome {
+        *self.counters.refused.entry(reason).or_default() += 1;
+        let amount = batch.origins.get(row.origin as usize).and_then(|origin| {
+            let meter = super::lane::meter(&self.book, origin, kind_of(&row.quantities));
+            price(&meter, &row.quantities).ok()
+        });
+        let refused = self.counters.refused_amount;
+        self.counters.refused_amount = refused.saturating_add(amount.unwrap_or(Money::ZERO));
+        out.letters.push(Letter {
+            source: batch.source.clone(),
+            key: batch.key_of(row).into(),
+            reason,
+            occurred_at: row.occurred_at,
+            amount,
+        });
+        UsageOutcome::Refused(reason)
+    }
+
+    fn is_new_by_position(&self, batch: &UsageBatch, row: &Usage) -> bool {
+        let Some(position) = row.position else { return false };
+        let Some(file) = batch.files.get(position.file as usize) else { return false };
+        let key = (batch.source.clone(), file.clone());
+        self.positions.get(&key).is_none_or(|read| position.end > *read)
+    }
+
+    /// The furthest row of each file is where its source goes on after a restart.
+    fn advance_positions(&mut self, batch: &UsageBatch) {
+        let mut ends = vec![0_u64; batch.files.len()];
+        for position in batch.rows.iter().filter_map(|row| row.position) {
+            if let Some(end) = ends.get_mut(position.file as usize) {
+                *end = position.end.max(*end);
+            }
+        }
+        for (file, end) in batch.files.iter().zip(ends).filter(|(_, end)| *end > 0) {
+            let read = self.positions.entry((batch.source.clone(), file.clone())).or_default();
+            *read = end.max(*read);
+        }
+    }
+}
+
+/// What is refused whatever has been seen before.
+fn refuse(row: &Usage, now: Timestamp, max_ahead: Span) -> Option<RefusedReason> {
+    let absurd = match row.quantities {
+        Quantities::Tokens(t) => t.by_class().iter().any(|n| *n > MOST_COUNT),
+        Quantities::Instance(i) => i.end < i.start || i.end.since(i.start) > LONGEST_USE,
+        Quantities::Other(n) => n > MOST_COUNT,
+        Quantities::Nothing => false,
+    };
+    if absurd {
+        Some(RefusedReason::AbsurdCount)
+    } else if row.occurred_at > now.plus(max_ahead) {
+        Some(RefusedReason::TooFarAhead)
+    } else {
+        None
+    }
+}
+
+/// The charge, or why there is none.
+fn price(meter: &Meter, quantities: &Quantities) -> Result<Money, String> {
+    match (meter, quantities) {
+        (Meter::Tokens(price), Quantities::Tokens(tokens)) => {
+            price.charge(tokens).map(|a| a.money).map_err(|reason| reason.to_string())
+        }
+        (Meter::Instance(price), Quantities::Instance(i)) => price
+            .charge(i.start.millis(), i.end.millis(), i.share_milli)
+            .map(|a| a.money)
+            .map_err(|reason| reason.to_string()),
+        (Meter::Unpriced(reason), _) => Err(reason.to_string()),
+        (_, _) => Err("usage and price are of different kinds".to_owned()),
+    }
+}

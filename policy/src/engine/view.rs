@@ -1,0 +1,187 @@
+//! What the engine can be asked: for `status`, metrics and the HTTP API. Reading changes nothing.
+
+use serde::Serialize;
+
+use crate::breaker::{Stage, State};
+use crate::decision::HoldState;
+use crate::inventory::ObjectKey;
+use crate::money::Money;
+use crate::rule::{Mode, WindowSpec};
+use crate::time::Timestamp;
+
+use super::{Counters, Engine, SourceStatus, Spend};
+
+/// The state of everything, as of an instant.
+#[derive(Clone, Debug, Serialize)]
+pub struct View {
+    /// As of.
+    pub now: Timestamp,
+    /// Id of the rule set.
+    pub rules: Box<str>,
+    /// Git commit of the rules, where known.
+    pub revision: Option<Box<str>>,
+    /// Id of the price book.
+    pub prices: Box<str>,
+    /// What the daemon may do.
+    pub ceiling: Mode,
+    /// Why that is below what is configured.
+    pub because: Option<String>,
+    /// Who froze it, when and why.
+    pub freeze: Option<String>,
+    /// Why the clock is in doubt.
+    pub clock_doubt: Option<String>,
+    /// Breakers, in the order in which they were first met.
+    pub breakers: Vec<BreakerView>,
+    /// Holds by target.
+    pub holds: Vec<HoldView>,
+    /// Sources by name.
+    pub sources: Vec<(Box<str>, SourceStatus)>,
+    /// Spend by tenant and model.
+    pub spend: Vec<Spend>,
+    /// Counters.
+    pub counters: Counters,
+    /// Ids remembered.
+    pub remembered: usize,
+}
+
+/// One breaker.
+#[derive(Clone, Debug, Serialize)]
+pub struct BreakerView {
+    /// `tenant-daily/acme`.
+    pub name: Box<str>,
+    /// Name of the budget.
+    pub budget: Box<str>,
+    /// Start of the window.
+    pub start: Timestamp,
+    /// End of the window.
+    pub end: Timestamp,
+    /// Sum in it.
+    pub sum: Money,
+    /// Limit in it.
+    pub limit: Money,
+    /// Charges in it.
+    pub facts: u64,
+    /// Usage without a price in it.
+    pub unpriced: u64,
+    /// `Clear`, `Warned`, `Arming` or `Tripped`.
+    pub state: Box<str>,
+    /// What a breaker that is arming or tripped waits for, for people.
+    pub detail: Option<String>,
+    /// Effective mode.
+    pub mode: Mode,
+    /// Trips in this window.
+    pub trips: u16,
+    /// Closed windows that were or turned out to be over.
+    pub breached_windows: u32,
+}
+
+/// One hold.
+#[derive(Clone, Debug, Serialize)]
+pub struct HoldView {
+    /// The object, `ScaledObject/checkout/api`.
+    pub target: String,
+    /// Its state.
+    pub state: HoldState,
+    /// Breakers that hold it.
+    pub holders: Vec<Box<str>>,
+    /// What was last seen.
+    pub detail: String,
+    /// Somebody else stopped it.
+    pub foreign: bool,
+    /// The journal did not know it at start.
+    pub orphan: bool,
+    /// When the last order was given.
+    pub ordered_at: Timestamp,
+    /// When the API server accepted the write.
+    pub accepted_at: Option<Timestamp>,
+    /// When the effect was proven.
+    pub verified_at: Option<Timestamp>,
+}
+
+impl Engine {
+    /// The state of everything, as of an instant. A breaker whose window has ended shows the new one.
+    #[must_use]
+    pub fn view(&self, now: Timestamp) -> View {
+        View {
+            now,
+            rules: self.rules.id.clone(),
+            revision: self.rules.revision.clone(),
+            prices: self.book.id().into(),
+            ceiling: self.posture.ceiling,
+            because: self.posture.because.clone(),
+            freeze: self.freeze.clone(),
+            clock_doubt: self.clock_doubt.clone(),
+            breakers: (0..self.hot.len()).map(|at| self.breaker_view(at, now)).collect(),
+            holds: self.holds.keys().filter_map(|key| self.hold_view(key)).collect(),
+            sources: self.sources.iter().map(|(name, status)| (name.clone(), status.clone())).collect(),
+            spend: self.spend.clone(),
+            counters: self.counters.clone(),
+            remembered: self.seen.len(),
+        }
+    }
+
+    /// One breaker by name.
+    #[must_use]
+    pub fn breaker(&self, name: &str, now: Timestamp) -> Option<BreakerView> {
+        self.index.get(name).map(|slot| self.breaker_view(*slot as usize, now))
+    }
+
+    /// One hold by target.
+    #[must_use]
+    pub fn hold_view(&self, target: &ObjectKey) -> Option<HoldView> {
+        self.holds.get(target).map(|hold| HoldView {
+            target: target.to_string(),
+            state: hold.state,
+            holders: hold.holders.iter().cloned().collect(),
+            detail: hold.detail.clone(),
+            foreign: hold.foreign,
+            orphan: hold.orphan,
+            ordered_at: hold.ordered_at,
+            accepted_at: hold.accepted_at,
+            verified_at: hold.verified_at,
+        })
+    }
+
+    pub(super) fn breaker_view(&self, at: usize, now: Timestamp) -> BreakerView {
+        let (hot, cold) = (&self.hot[at], &self.cold[at]);
+        let budget = &self.rules.budgets[usize::from(cold.budget)];
+        let rolling = matches!(budget.window, WindowSpec::Rolling(_));
+        let rolled = !rolling && now >= hot.window.end;
+        let window = if rolled || rolling { budget.window.at(now) } else { hot.window };
+        let breached = cold.side.as_ref().map_or(0, |s| s.windows.values().filter(|w| w.breached).count());
+        BreakerView {
+            name: cold.name.clone(),
+            budget: budget.name.clone(),
+            start: window.start,
+            end: window.end,
+            sum: if rolled { Money::ZERO } else { hot.sum },
+            limit: cold.limit,
+            facts: if rolled { 0 } else { hot.facts },
+            unpriced: if rolled { 0 } else { cold.unpriced },
+            state: cold.state.word().into(),
+            detail: detail(&cold.state),
+            mode: budget.mode.min(self.posture.ceiling),
+            trips: cold.trips,
+            breached_windows: u32::try_from(breached).unwrap_or(u32::MAX),
+        }
+    }
+}
+
+fn detail(state: &State) -> Option<String> {
+    match state {
+        State::Clear | State::Warned => None,
+        State::Arming { cause, since, decision } => {
+            Some(format!("{decision} since {since}: waits for {}", super::explain::cause_in_words(*cause)))
+        }
+        State::Tripped(trip) => Some(match trip.stage {
+            Stage::Observed => format!("{} at {}: observed only", trip.decision, trip.since),
+            Stage::Ordered => format!("{} at {}", trip.decision, trip.since),
+            Stage::Withheld(check) => {
+                format!("{} at {}: withheld by {}", trip.decision, trip.since, check.word())
+            }
+            Stage::AwaitingApproval(until) => {
+                format!("{} at {}: waits for approval until {until}", trip.decision, trip.since)
+            }
+        }),
+    }
+}

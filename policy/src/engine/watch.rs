@@ -1,0 +1,213 @@
+//! What time brings: clocks that disagree, sources and a cluster that fall silent, graces that end.
+
+use crate::decision::{DecisionKind, PageTopic};
+use crate::fact::{Clock, Posture, SourceHealth, SourceState};
+use crate::time::{Span, Timestamp};
+
+use super::{Engine, Outcome};
+
+/// A page about the same thing again at the earliest after this.
+const QUIET: Span = Span::from_hours(1);
+
+/// How a source is doing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct SourceStatus {
+    /// Last time it was heard at all.
+    pub heard_at: Option<Timestamp>,
+    /// Last time it brought usage.
+    pub usage_at: Option<Timestamp>,
+    /// It has read what was there when it started.
+    pub caught_up: bool,
+    /// Why it cannot be read.
+    pub broken: Option<String>,
+    /// Why it counts as stale.
+    pub stale: Option<String>,
+    /// New subjects that it brought in the current hour.
+    pub(super) new_subjects: u32,
+    /// That hour.
+    pub(super) hour: i64,
+    /// Subjects that went to `unattributed` because of the cap.
+    pub over_cap: u64,
+}
+
+impl Engine {
+    /// Reads the clocks of a turn. A wall clock that moves otherwise than the monotonic one is in doubt
+    /// until a person or the API server's date says that it is right (invariant 11).
+    pub(super) fn read_clock(&mut self, clock: Clock, started: bool, out: &mut Outcome) {
+        self.now = clock.wall;
+        if let Some(last) = self.last_clock.replace(clock) {
+            let wall = clock.wall.since(last.wall).millis();
+            // A new process has a new monotonic clock: then only a step back can be told.
+            let mono = if started {
+                wall.max(0)
+            } else {
+                i64::try_from(clock.mono.saturating_sub(last.mono)).unwrap_or(i64::MAX)
+            };
+            let drift = wall.saturating_sub(mono);
+            if drift.saturating_abs() > self.settings.max_clock_drift.millis() && self.clock_doubt.is_none() {
+                let detail = format!(
+                    "the wall clock moved by {} while {} passed; no order and no restore until somebody says \
+                     which is right: `breakerbox approve clock`",
+                    Span::from_millis(wall),
+                    Span::from_millis(mono)
+                );
+                self.clock_doubt = Some(detail.clone());
+                self.page(DecisionKind::Page { topic: PageTopic::Clock, detail }, out);
+            }
+        }
+    }
+
+    pub(super) fn take_posture(&mut self, posture: &Posture, out: &mut Outcome) {
+        if self.posture == *posture {
+            return;
+        }
+        let lowered = posture.ceiling < self.posture.ceiling;
+        self.posture = posture.clone();
+        if lowered && let Some(because) = &posture.because {
+            let detail = format!("the daemon may only {} now: {because}", posture.ceiling.word());
+            self.page_once(
+                &format!("posture {detail}"),
+                QUIET,
+                DecisionKind::Page { topic: PageTopic::Posture, detail },
+                out,
+            );
+        }
+    }
+
+    pub(super) fn hear(&mut self, source: &str, usage: bool) {
+        if !self.sources.contains_key(source) {
+            self.sources.insert(source.into(), SourceStatus::default());
+        }
+        if let Some(status) = self.sources.get_mut(source) {
+            status.heard_at = Some(self.now);
+            status.broken = None;
+            if usage {
+                status.usage_at = Some(self.now);
+                status.stale = None;
+            }
+        }
+    }
+
+    pub(super) fn take_health(&mut self, health: &SourceHealth, out: &mut Outcome) {
+        match &health.state {
+            SourceState::Heard => self.hear(&health.source, false),
+            SourceState::CaughtUp => {
+                self.hear(&health.source, false);
+                if let Some(status) = self.sources.get_mut(&health.source) {
+                    status.caught_up = true;
+                }
+            }
+            SourceState::Broken(why) => {
+                self.hear(&health.source, false);
+                if let Some(status) = self.sources.get_mut(&health.source) {
+                    status.broken = Some(why.clone());
+                }
+                self.page_source(&health.source, &format!("cannot be read: {why}"), out);
+            }
+            SourceState::TrafficSeenElsewhere(signal) => {
+                self.stale(&health.source, &format!("silent although {signal}"), out);
+            }
+        }
+        if health.source.as_ref() == KUBERNETES && !matches!(health.state, SourceState::Broken(_)) {
+            self.inventory.heard_at = Some(self.now);
+        }
+    }
+
+    fn stale(&mut self, source: &str, why: &str, out: &mut Outcome) {
+        let Some(status) = self.sources.get_mut(source) else { return };
+        if status.stale.as_deref() == Some(why) {
+            return;
+        }
+        status.stale = Some(why.to_owned());
+        self.page_source(source, why, out);
+    }
+
+    fn page_source(&mut self, source: &str, why: &str, out: &mut Outcome) {
+        let detail = format!("source `{source}` {why}; what it should bring is unknown, not zero");
+        let kind = DecisionKind::Page { topic: PageTopic::SourceStale, detail };
+        self.page_once(&format!("source {source} {why}"), QUIET, kind, out);
+    }
+
+    /// A new subject from a source; false when the source brings more than it may in an hour.
+    pub(super) fn admit_subject(&mut self, source: &str, out: &mut Outcome) -> bool {
+        let most = self.rules.attribution.max_new_subjects_per_source;
+        let hour = self.now.millis().div_euclid(3_600_000);
+        let status = self.sources.entry(source.into()).or_default();
+        if status.hour != hour {
+            status.hour = hour;
+            status.new_subjects = 0;
+        }
+        if most == 0 || status.new_subjects < most {
+            status.new_subjects += 1;
+            return true;
+        }
+        status.over_cap += 1;
+        let detail = format!(
+            "source `{source}` brought more than {most} new subjects within an hour; further ones count as \
+             `unattributed`"
+        );
+        self.page_once(
+            &format!("cap {source}"),
+            QUIET,
+            DecisionKind::Page { topic: PageTopic::SubjectCap, detail },
+            out,
+        );
+        false
+    }
+
+    pub(super) fn is_inventory_stale(&self) -> bool {
+        let after = self.settings.inventory_stale_after;
+        self.inventory.heard_at.is_none_or(|at| self.now.since(at) > after)
+    }
+
+    pub(super) fn inventory_age(&self) -> String {
+        match self.inventory.heard_at {
+            Some(at) => format!("the cluster was last heard {} ago", self.now.since(at)),
+            None => "no cluster was heard yet".to_owned(),
+        }
+    }
+
+    /// Everything that only time moves.
+    pub(super) fn tick(&mut self, out: &mut Outcome) {
+        self.exempt.retain(|_, until| *until > self.now);
+        self.paged.retain(|_, until| *until > self.now);
+        let oldest = self.now.minus(self.rules.guardrail.per);
+        while self.stops.front().is_some_and(|s| s.at <= oldest) {
+            self.stops.pop_front();
+        }
+        self.seen.sweep(self.now, self.settings.horizon);
+        self.watch_sources(out);
+        let armed: Vec<u32> = self.armed.iter().copied().collect();
+        for slot in armed {
+            self.tick_breaker(slot, out);
+        }
+        self.settle_holds(out);
+        self.inventory_changed = false;
+    }
+
+    /// A source is stale when its rule says for how long it may be silent; the cluster, when it has holds
+    /// or targets to watch.
+    fn watch_sources(&mut self, out: &mut Outcome) {
+        let rules = std::sync::Arc::clone(&self.rules);
+        for (name, rule) in &rules.sources {
+            let Some(after) = rule.stale_after else { continue };
+            let Some(status) = self.sources.get(name) else { continue };
+            let last = status.usage_at.or(status.heard_at);
+            if last.is_some_and(|at| self.now.since(at) > after) {
+                self.stale(name, &format!("brought nothing for longer than {after}"), out);
+            }
+        }
+        if self.inventory.heard_at.is_some() && self.is_inventory_stale() {
+            let detail = format!("{}; nothing is stopped until it is heard again", self.inventory_age());
+            self.page_once(
+                "inventory",
+                QUIET,
+                DecisionKind::Page { topic: PageTopic::InventoryStale, detail },
+                out,
+            );
+        }
+    }
+}
+
+/// Name of the source that watches the cluster.
+pub const KUBERNETES: &str = "kubernetes";

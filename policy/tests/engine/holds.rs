@@ -1,0 +1,205 @@
+//! Holds: several holders, foreign stops, raises, proofs that do not come.
+
+use policy::decision::{DecisionKind, Effect, HoldState};
+use policy::fact::{CommandKind, Fact, ReceiptOutcome};
+use policy::inventory::InventoryChange;
+use policy::rule::Mode;
+
+use crate::world::{World, daily, inventory, scaled_object};
+
+fn two_budgets() -> World {
+    let mut tight = daily("tight", "50", Mode::Enforce);
+    let mut wide = daily("wide", "60", Mode::Enforce);
+    tight.restore.max_trips_per_window = 9;
+    wide.restore.max_trips_per_window = 9;
+    World::with(vec![tight, wide])
+}
+
+#[test]
+fn a_target_held_by_two_is_given_back_only_with_the_last_in_all_four_orders() {
+    for trip_first in ["tight", "wide"] {
+        for release_first in ["tight", "wide"] {
+            let mut world = two_budgets();
+            world.spend("acme", "1");
+            let other = if trip_first == "tight" { "wide" } else { "tight" };
+            for breaker in [trip_first, other] {
+                let reason = "test".to_owned();
+                world.command(CommandKind::Trip { breaker: format!("{breaker}/acme"), reason });
+            }
+            assert_eq!(world.ordered(), ["pause acme/api"], "one order for one target");
+            world.obey_all();
+            let last = if release_first == "tight" { "wide" } else { "tight" };
+            world.reset(&format!("{release_first}/acme"));
+            assert!(world.orders.is_empty(), "{last} still holds it");
+            world.reset(&format!("{last}/acme"));
+            assert_eq!(world.ordered(), ["restore acme/api"]);
+            let Effect::Restore { prior } = &world.orders[0].effect else { panic!("restore") };
+            assert_eq!(prior.as_ref().unwrap().replicas, Some(3), "the first holder recorded what it was");
+            world.obey_all();
+            assert_eq!(world.hold("acme"), None);
+        }
+    }
+}
+
+#[test]
+fn what_somebody_else_stopped_is_adopted_and_left_as_it_was() {
+    let mut world = World::new();
+    world.spend("acme", "51");
+    let order = world.orders[0].id;
+    world.receipt(order, ReceiptOutcome::AlreadySo { by: "kubectl".to_owned() });
+    assert_eq!(world.hold("acme"), Some(HoldState::Verified));
+    world.orders.clear();
+    world.pass("12h");
+    assert!(world.orders.is_empty(), "not ours to give back");
+    assert_eq!(world.hold("acme"), None);
+}
+
+#[test]
+fn a_target_that_runs_on_is_never_called_stopped() {
+    let mut world = World::new();
+    world.spend("acme", "51");
+    let order = world.orders[0].id;
+    let because = "paused at 2 by `alice`".to_owned();
+    world.receipt(order, ReceiptOutcome::NotStopped { replicas: Some(2), because });
+    assert_eq!(world.hold("acme"), Some(HoldState::NotStopped));
+    let last = world.notices.last().unwrap();
+    assert!(!last.progress);
+    assert_eq!(last.targets, [(scaled_object("acme"), HoldState::NotStopped)]);
+}
+
+#[test]
+fn a_raise_is_reversed_twice_and_contested_the_third_time() {
+    let mut world = World::new();
+    world.spend("acme", "51");
+    world.obey_all();
+    for _ in 0..2 {
+        world.scale("acme", 2);
+        assert_eq!(world.ordered(), ["reverse acme/api"]);
+        world.obey_all();
+    }
+    world.scale("acme", 2);
+    assert!(world.orders.is_empty());
+    assert_eq!(world.hold("acme"), Some(HoldState::Contested));
+    world.pass("12h");
+    assert_eq!(world.ordered(), ["restore acme/api"], "given back all the same");
+}
+
+#[test]
+fn a_pause_that_was_taken_off_is_put_back() {
+    let mut world = World::new();
+    world.spend("acme", "51");
+    world.obey_all();
+    world.paused("acme", false);
+    assert_eq!(world.ordered(), ["pause acme/api"]);
+}
+
+#[test]
+fn without_proof_it_is_fired_again_a_bounded_number_of_times_and_then_paged() {
+    let mut world = World::new();
+    world.spend("acme", "51");
+    for _ in 0..10 {
+        for order in std::mem::take(&mut world.orders) {
+            world.receipt(order.id, ReceiptOutcome::NotObserved { signs: Vec::new() });
+        }
+        world.pass("61s");
+    }
+    let attempts = world
+        .decisions
+        .iter()
+        .filter(|d| matches!(d.kind, DecisionKind::Hold { to: HoldState::NotStopped, .. }));
+    assert_eq!(attempts.count(), 1);
+    assert_eq!(world.hold("acme"), Some(HoldState::NotStopped));
+    assert!(world.orders.is_empty());
+}
+
+#[test]
+fn a_re_fire_checks_the_cause_again() {
+    let mut world = World::new();
+    world.spend("acme", "51");
+    world.orders.clear(); // the actuator never answers
+    world.reset("tenant-daily/acme");
+    assert_eq!(world.ordered(), ["restore acme/api"]);
+    world.obey_all();
+    world.pass("5m");
+    assert!(world.orders.is_empty());
+}
+
+#[test]
+fn a_restore_that_is_not_whole_is_paged_and_tried_again() {
+    let mut world = World::new();
+    world.spend("acme", "51");
+    world.obey_all();
+    world.pass("12h");
+    let order = world.orders[0].id;
+    world.orders.clear();
+    world.receipt(order, ReceiptOutcome::RestoreIncomplete { signs: Vec::new() });
+    let page = world.notices.last().unwrap();
+    let DecisionKind::Hold { detail, .. } = &page.decision.kind else { panic!("hold") };
+    assert!(detail.starts_with("restore incomplete"), "{detail}");
+    world.pass("61s");
+    assert_eq!(world.ordered(), ["restore acme/api"]);
+}
+
+#[test]
+fn a_proof_is_told_once_as_progress_with_both_times() {
+    let mut world = World::new();
+    world.spend("acme", "51");
+    let before = world.notices.len();
+    world.obey_all();
+    assert_eq!(world.notices.len(), before + 1);
+    let proof = world.notices.last().unwrap();
+    assert!(proof.progress);
+    assert!(proof.times.accepted_at.is_some() && proof.times.verified_at.is_some());
+    assert_eq!(proof.thread, world.notices[before - 1].thread);
+}
+
+#[test]
+fn a_released_object_is_exempt_for_the_window() {
+    let mut world = World::new();
+    world.spend("acme", "51");
+    world.obey_all();
+    world.command(CommandKind::Release { target: scaled_object("acme") });
+    assert_eq!(world.ordered(), ["restore acme/api"]);
+    world.obey_all();
+    world.spend("acme", "51");
+    world.pass("1m");
+    assert!(world.orders.is_empty());
+    world.pass("12h");
+    world.spend("acme", "51");
+    assert_eq!(world.ordered(), ["pause acme/api"], "a new window, a new trip");
+}
+
+#[test]
+fn a_marked_object_that_the_journal_does_not_know_stays_stopped_and_is_paged() {
+    let mut world = World::new();
+    let mut all = inventory(&["acme", "blue"]);
+    let object = all.scaled_objects.get_mut(&scaled_object("acme")).unwrap();
+    for (key, value) in [
+        ("autoscaling.keda.sh/paused-replicas", "0"),
+        ("breakerbox.dev/install", "test"),
+        ("breakerbox.dev/order", "o17"),
+        ("breakerbox.dev/holders", "tenant-daily/acme"),
+    ] {
+        object.annotations.insert(key.into(), value.into());
+    }
+    world.take(vec![Fact::Inventory(InventoryChange::Snapshot(all))]);
+    world.pass("13h");
+    assert!(world.orders.is_empty());
+    assert_eq!(world.hold("acme"), Some(HoldState::Verified));
+    assert!(world.pages().iter().any(|p| p.contains("breakerbox release ScaledObject/acme/api")));
+    world.command(CommandKind::Release { target: scaled_object("acme") });
+    assert_eq!(world.ordered(), ["restore acme/api"]);
+}
+
+#[test]
+fn a_new_object_of_a_tripped_tenant_is_stopped_too() {
+    let mut world = World::new();
+    world.spend("acme", "51");
+    world.obey_all();
+    let mut more = inventory(&["acme"]);
+    let object = more.scaled_objects.remove(&scaled_object("acme")).unwrap();
+    let key = policy::inventory::ObjectKey::scaled_object("acme", "worker");
+    world.take(vec![Fact::Inventory(InventoryChange::ScaledObject(key, object))]);
+    world.pass("1s");
+    assert_eq!(world.ordered(), ["pause acme/worker"]);
+}

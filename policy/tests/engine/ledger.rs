@@ -1,0 +1,136 @@
+//! Adding up: once, exactly, in any order.
+
+use policy::engine::Engine;
+use policy::fact::{Fact, RefusedReason, UsageOutcome};
+use policy::rule::Mode;
+use policy::time::Span;
+
+use crate::world::{World, at, daily, usd};
+
+#[test]
+fn a_duplicate_changes_nothing_and_a_conflict_is_shown() {
+    let mut world = World::new();
+    let now = world.clock.wall;
+    let fact = world.usage("a", "acme", "10", now, false);
+    let other = world.usage("a", "acme", "11", now, false);
+    world.take(vec![fact.clone()]);
+    let outcome = world.take(vec![fact, other]);
+    assert_eq!(outcome.usage, [[UsageOutcome::Duplicate], [UsageOutcome::Conflict]]);
+    assert_eq!(world.sum("tenant-daily/acme"), usd("10"));
+    assert_eq!(world.engine.view(now).counters.conflicts, 1);
+}
+
+#[test]
+fn any_order_with_duplicates_gives_the_same_ledger_to_the_last_digit() {
+    // A linear congruential generator: the order is arbitrary, and the same on every run.
+    let sums = |seed: u64| {
+        let mut world = World::with(vec![daily("tenant-daily", "1000000", Mode::Observe)]);
+        let now = world.clock.wall;
+        let mut facts: Vec<Fact> = Vec::new();
+        for n in 0..400_u32 {
+            let tenant = ["acme", "blue", "core"][n as usize % 3];
+            let dollars = format!("0.{:06}", 1 + n * 7919 % 999_983);
+            facts.push(world.usage(
+                &format!("f{n}"),
+                tenant,
+                &dollars,
+                now.minus(Span::from_secs(i64::from(n))),
+                false,
+            ));
+        }
+        facts.extend(facts.clone().into_iter().step_by(3));
+        let mut state = seed;
+        for i in (1..facts.len()).rev() {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            facts.swap(i, (state >> 33) as usize % (i + 1));
+        }
+        for chunk in facts.chunks(7) {
+            world.take(chunk.to_vec());
+        }
+        ["acme", "blue", "core"].map(|t| world.sum(&format!("tenant-daily/{t}")))
+    };
+    let first = sums(1);
+    assert!(first.iter().all(|sum| *sum > usd("0")));
+    for seed in 2..6 {
+        assert_eq!(sums(seed), first);
+    }
+}
+
+#[test]
+fn the_same_journal_replays_to_the_same_bytes_also_from_a_snapshot() {
+    let mut world = World::new();
+    world.spend("acme", "51");
+    world.obey_all();
+    let snapshot = world.engine.snapshot();
+    let cut = world.journal.len();
+    world.spend("blue", "45");
+    world.pass("12h");
+    world.obey_all();
+    world.spend("blue", "51");
+
+    let mut again = Engine::new(world.engine.settings().clone());
+    for (clock, facts) in &world.journal {
+        let _ = again.step(*clock, facts);
+    }
+    assert_eq!(again.snapshot(), world.engine.snapshot());
+
+    let mut resumed = Engine::restore(&snapshot).unwrap();
+    let mut orders = Vec::new();
+    for (clock, facts) in &world.journal[cut..] {
+        orders.extend(resumed.step(*clock, facts).orders);
+    }
+    assert_eq!(resumed.snapshot(), world.engine.snapshot());
+    assert!(!orders.is_empty());
+}
+
+#[test]
+fn a_fact_from_the_future_is_refused_with_its_price_and_never_clamped() {
+    let mut world = World::new();
+    let ahead = world.clock.wall.plus(Span::from_mins(6));
+    let outcome = world.take(vec![world.usage("a", "acme", "60", ahead, false)]);
+    assert_eq!(outcome.usage, [[UsageOutcome::Refused(RefusedReason::TooFarAhead)]]);
+    assert_eq!((outcome.letters[0].amount, &*outcome.letters[0].key), (Some(usd("60")), "a"));
+    assert_eq!(world.sum("tenant-daily/acme"), usd("0"));
+}
+
+#[test]
+fn beyond_the_horizon_only_a_position_proves_that_a_fact_is_new() {
+    let mut world = World::new();
+    let old = world.clock.wall.minus(Span::from_hours(49));
+    let pushed = world.usage("a", "acme", "1", old, false);
+    let outcome = world.take(vec![pushed.clone()]);
+    assert_eq!(outcome.usage, [[UsageOutcome::Refused(RefusedReason::TooLate)]]);
+    let Fact::Usage(mut batch) = pushed else { panic!("usage") };
+    batch.files = vec!["2026/11/a.jsonl".into()];
+    batch.rows[0].position = Some(policy::fact::Position { file: 0, end: 700 });
+    let outcome = world.take(vec![Fact::Usage(batch.clone()), Fact::Usage(batch)]);
+    let again = UsageOutcome::Refused(RefusedReason::TooLate);
+    assert_eq!(outcome.usage, [[UsageOutcome::Accepted], [again]], "read once, by its place in the file");
+    assert_eq!(world.engine.positions_of("gateway").get("2026/11/a.jsonl"), Some(&700));
+}
+
+#[test]
+fn a_fact_a_little_ahead_of_midnight_belongs_to_the_next_day() {
+    let mut world = World::new();
+    world.pass("11h59m58s");
+    world.spend_at("acme", "45", at("2026-11-21T00:00:01Z"));
+    assert_eq!(world.sum("tenant-daily/acme"), usd("0"));
+    world.pass("2s");
+    world.spend("acme", "1");
+    assert_eq!(world.sum("tenant-daily/acme"), usd("46"));
+}
+
+#[test]
+fn a_model_without_a_price_is_counted_and_paged_and_never_zero() {
+    let mut world = World::new();
+    let now = world.clock.wall;
+    let Fact::Usage(mut batch) = world.usage("a", "acme", "10", now, false) else { panic!("usage") };
+    batch.origins[0].model = "anthropic.claude-from-the-future".into();
+    batch.digests[0] += 1;
+    let outcome = world.take(vec![Fact::Usage(batch)]);
+    assert_eq!(outcome.usage, [[UsageOutcome::Accepted]]);
+    let view = world.engine.view(now);
+    assert_eq!(view.breakers[0].unpriced, 1);
+    assert_eq!(view.counters.unpriced, 1);
+    assert!(world.pages()[0].contains("claude-from-the-future"), "{:?}", world.pages());
+}
