@@ -26,7 +26,7 @@ fn declared() -> PriceBook {
     let map = |(id, model): (&str, &str)| (id.to_owned(), model.to_owned());
     let overrides = PriceOverrides {
         name: "declared".to_owned(),
-        models: [("my-imported-model".to_owned(), short)].into(),
+        models: ["my-imported-model", "us.mine"].map(|key| (key.to_owned(), short)).into(),
         profiles: [
             ("a1b2c3d4e5f6", "us.anthropic.claude-sonnet-4-6"),
             ("g7h8", "arn:aws:bedrock:us-west-2::foundation-model/anthropic.claude-v1"),
@@ -139,6 +139,8 @@ fn every_form_of_a_known_model_comes_to_its_key() {
             InRegion,
         ),
         ("my-imported-model", "us-east-1", "my-imported-model", InRegion),
+        // Without a second dot, `us` is a vendor and not a scope.
+        ("us.mine", "us-east-1", "us.mine", InRegion),
     ] {
         assert_eq!(resolved(&book, model, region), Ok((key.to_owned(), scope)), "{model} in {region}");
     }

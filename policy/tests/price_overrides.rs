@@ -2,7 +2,7 @@
 
 use policy::price::{
     MeterQuery, Price, PriceBook, PriceFlags, PriceOverrides, PriceProblem, Resolution, ShortPrice, Tier,
-    TokenClass, TokenCounts,
+    TokenClass, TokenCounts, UnpricedReason,
 };
 use std::sync::Arc;
 
@@ -152,6 +152,22 @@ fn the_in_region_premium_is_added_to_a_listed_global_rate_and_to_nothing_else() 
     let book = apply(&short(bare, "3.00 USD per 1M tokens")).expect("plausible");
     assert_eq!(rate(&book, bare, TokenClass::Input), Some(3_000_000));
     assert_eq!(rate(&book, bare, TokenClass::Output), Some(16_500_000), "not stated, still with its premium");
+}
+
+#[test]
+fn a_class_without_a_rate_beyond_the_cliff_is_unpriced_there_and_not_at_the_lower_rate() {
+    let file = r#"{"mine": {"litellm_provider": "bedrock", "input_cost_per_token": 1e-06,
+        "input_cost_per_token_above_200k_tokens": 2e-06, "output_cost_per_token": 5e-06}}"#;
+    let book = apply(&litellm(file)).expect("plausible");
+    let mine = price(&book, "aws.bedrock", "mine").expect("declared");
+    let tokens = |input, output| TokenCounts { input, output, ..TokenCounts::default() };
+    assert_eq!(
+        mine.charge(&tokens(200_000, 1)).expect("below").money.picos(),
+        200_000 * 1_000_000 + 5_000_000
+    );
+    assert_eq!(mine.charge(&tokens(200_001, 0)).expect("beyond").money.picos(), 200_001 * 2_000_000);
+    let missing = UnpricedReason::MissingClass { class: TokenClass::Output };
+    assert_eq!(mine.charge(&tokens(200_001, 1)), Err(missing));
 }
 
 #[test]
