@@ -98,7 +98,7 @@ pub enum PriceProblem {
         what: String,
     },
     /// A profile that is mapped to nothing, or to another opaque id.
-    #[error("`{target}` is not a model id; write one such as `us.anthropic.claude-sonnet-4-6`")]
+    #[error("`{target}` is not a model id of the book; write one such as `us.anthropic.claude-sonnet-4-6`")]
     BadTarget {
         /// The offending text.
         target: String,
