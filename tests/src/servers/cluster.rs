@@ -3,87 +3,21 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use k8s_openapi::api::core::v1::Node;
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Api, Client, Config};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use kube::{Api, Client};
 use tokio::sync::OnceCell;
 
 use super::admin::Admin;
 use super::audit::{self, AuditWrite};
+use super::flags::{api_server_flags, component_flags, etcd_flags, keda_flags, kwok_flags};
 use super::installed::{Installed, sources};
-use super::process::{Folder, Server, keep_logs};
+use super::options::{KedaVersion, Role};
+use super::process::{Folder, Server};
+use super::ready::{answers_ok, client_from, ready};
 use super::tenant::Tenant;
-use super::wait::wait_for;
 use super::{config, ports};
-
-/// Each server is ready within 1 to 3 s on an idle machine of two cores; compilers may run beside.
-const READY: Duration = Duration::from_secs(90);
-
-/// Whose token a client carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// The test itself: may do all.
-    Admin,
-    /// The daemon, with the rights of `tests/servers/breakerbox-rbac.yaml` and no others.
-    Breakerbox,
-    /// Somebody else who may do all, for edits that the audit log tells from the test's own.
-    Person,
-    /// A user without any right, for answers of 403.
-    Nobody,
-}
-
-impl Role {
-    pub(super) const ALL: [Self; 4] = [Self::Admin, Self::Breakerbox, Self::Person, Self::Nobody];
-
-    /// The user's name, as the audit log has it.
-    #[must_use]
-    pub const fn user(self) -> &'static str {
-        match self {
-            Self::Admin => "admin",
-            Self::Breakerbox => "breakerbox",
-            Self::Person => "person",
-            Self::Nobody => "nobody",
-        }
-    }
-
-    pub(super) const fn groups(self) -> &'static str {
-        match self {
-            Self::Admin | Self::Person => "system:masters",
-            Self::Breakerbox | Self::Nobody => "",
-        }
-    }
-}
-
-/// Which KEDA operator a cluster runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KedaVersion {
-    /// 2.21.0: the reconciler scales, a pause is proven within about 150 ms.
-    V2_21,
-    /// 2.16.1: the scale loop scales, racy, up to a polling interval late. Only after
-    /// `tests/servers/install --all`.
-    V2_16,
-}
-
-impl KedaVersion {
-    const fn text(self) -> &'static str {
-        match self {
-            Self::V2_21 => "2.21.0",
-            Self::V2_16 => "2.16.1",
-        }
-    }
-
-    /// Names of the operator's binary and of the folder with its CRDs.
-    const fn files(self) -> (&'static str, &'static str) {
-        match self {
-            Self::V2_21 => ("keda-operator", "keda-crds"),
-            Self::V2_16 => ("keda-operator-2.16", "keda-crds-2.16"),
-        }
-    }
-}
 
 /// A running cluster; dropping it kills its servers and removes its folder.
 #[derive(Debug)]
@@ -374,139 +308,4 @@ impl Cluster {
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
-}
-
-async fn client_from(kubeconfig: &Path) -> Result<Client> {
-    let kubeconfig = Kubeconfig::read_from(kubeconfig)?;
-    let options = KubeConfigOptions::default();
-    let config = Config::from_custom_kubeconfig(kubeconfig, &options).await?;
-    Ok(Client::try_from(config)?)
-}
-
-/// Waits until `probe` says true, and gives up at once when one of `servers` has ended.
-async fn ready<F>(what: &str, servers: &mut [Server], mut probe: F) -> Result<()>
-where
-    F: AsyncFnMut() -> Result<bool>,
-{
-    let answer = wait_for(what, READY, async || {
-        for server in servers.iter_mut() {
-            if let Err(ended) = server.check() {
-                return Ok(Some(Err(ended)));
-            }
-        }
-        Ok(probe().await?.then_some(Ok(())))
-    })
-    .await;
-    match answer {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(ended)) => {
-            keep_logs();
-            Err(ended.context(format!("waited until {what}")))
-        }
-        Err(late) => {
-            let tail = servers.last().map(Server::tail).unwrap_or_default();
-            Err(late.context(tail))
-        }
-    }
-}
-
-/// Whether the plain HTTP server at `port` answers 200 on `path`.
-async fn answers_ok(port: u16, path: &str) -> Result<bool> {
-    let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await?;
-    let request = format!("GET {path} HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n");
-    stream.write_all(request.as_bytes()).await?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await?;
-    Ok(answer.split(' ').nth(1) == Some("200"))
-}
-
-fn etcd_flags(command: &mut Command, folder: &Path, client: u16, peer: u16) {
-    let client = format!("http://127.0.0.1:{client}");
-    let peer = format!("http://127.0.0.1:{peer}");
-    command
-        .args([
-            "--name",
-            "test",
-            "--log-level",
-            "error",
-            "--unsafe-no-fsync",
-        ])
-        .arg("--data-dir")
-        .arg(folder.join("etcd"))
-        .args([
-            "--listen-client-urls",
-            &client,
-            "--advertise-client-urls",
-            &client,
-        ])
-        .args([
-            "--listen-peer-urls",
-            &peer,
-            "--initial-advertise-peer-urls",
-            &peer,
-        ])
-        .args(["--initial-cluster", &format!("test={peer}")]);
-}
-
-fn api_server_flags(command: &mut Command, folder: &Path, etcd: u16, port: u16) {
-    let path = |flag: &str, file: &Path| format!("--{flag}={}", file.display());
-    command
-        .arg(format!("--etcd-servers=http://127.0.0.1:{etcd}"))
-        .arg(format!("--secure-port={port}"))
-        .args(["--bind-address=127.0.0.1", "--advertise-address=127.0.0.1"])
-        .arg(path("cert-dir", folder))
-        .arg(path("token-auth-file", &folder.join("tokens.csv")))
-        .arg("--authorization-mode=RBAC")
-        .arg(path("service-account-key-file", &folder.join("sa.key")))
-        .arg(path(
-            "service-account-signing-key-file",
-            &folder.join("sa.key"),
-        ))
-        .arg("--service-account-issuer=https://kubernetes.default.svc")
-        .arg("--service-cluster-ip-range=10.0.0.0/24")
-        .args([
-            "--disable-admission-plugins=ServiceAccount",
-            "--endpoint-reconciler-type=none",
-        ])
-        .arg(path("audit-log-path", &folder.join("audit.log")))
-        .arg(path(
-            "audit-policy-file",
-            &sources().join("audit-policy.yaml"),
-        ))
-        // Megabytes; above any run, so that the log is one file.
-        .arg("--audit-log-maxsize=4000");
-}
-
-fn component_flags(command: &mut Command, folder: &Path, user: &str) {
-    let kubeconfig = folder.join(format!("{user}.kubeconfig"));
-    command
-        .arg("--kubeconfig")
-        .arg(kubeconfig)
-        .args(["--leader-elect=false", "--secure-port=0"]);
-}
-
-fn kwok_flags(command: &mut Command, folder: &Path, stages: &Path) {
-    command
-        .arg("--kubeconfig")
-        .arg(folder.join("kwok.kubeconfig"))
-        .arg("--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake")
-        .args(["--cidr=10.42.0.0/16", "--node-ip=10.42.0.1", "--config"])
-        .arg(stages);
-}
-
-fn keda_flags(command: &mut Command, folder: &Path, metrics: u16, health: u16, service: u16) {
-    let local = |flag: &str, port: u16| format!("--{flag}-bind-address=127.0.0.1:{port}");
-    command
-        .envs([
-            ("POD_NAMESPACE", "keda"),
-            ("KEDA_CLUSTER_OBJECT_NAMESPACE", "keda"),
-        ])
-        .env("WATCH_NAMESPACE", "")
-        .arg("--kubeconfig")
-        .arg(folder.join("keda-operator.kubeconfig"))
-        .arg("--cert-dir")
-        .arg(folder.join("keda-certs"))
-        .arg(local("metrics", metrics))
-        .arg(local("health-probe", health))
-        .arg(local("metrics-service", service));
 }

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::cluster::Role;
+use super::options::Role;
 
 /// Who may talk to the API server. The servers' own users are masters too: what is under test is
 /// the rights of `breakerbox`, and separate names keep the audit log readable.
