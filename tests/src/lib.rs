@@ -1,1 +1,3 @@
 //! What the tests share: harnesses for real servers and for the daemon.
+
+pub mod servers;
