@@ -60,7 +60,8 @@ fn engine() -> Engine {
         budget("agent", &["tenant", "team", "agent"]),
     ];
     let attribution = Attribution { max_new_subjects_per_source: u32::MAX, ..Attribution::default() };
-    let rules = RuleSet { id: "bench".into(), budgets, attribution, routes: BTreeMap::new(), ..RuleSet::default() };
+    let rules =
+        RuleSet { id: "bench".into(), budgets, attribution, routes: BTreeMap::new(), ..RuleSet::default() };
     let _ = engine.step(Clock { wall: NOW, mono: 0 }, &[Fact::Rules(Box::new(rules))]);
     engine
 }
@@ -80,7 +81,12 @@ fn batches(agents: usize, facts: usize, from: usize) -> Vec<UsageBatch> {
         builder.push(&UsageRef {
             key: &key,
             occurred_at: NOW.minus(Span::from_millis(i64::try_from(number % 60_000).unwrap_or(0))),
-            quantities: Quantities::Tokens(TokenCounts { input: 1200, output: 350, cache_read: 8000, ..TokenCounts::default() }),
+            quantities: Quantities::Tokens(TokenCounts {
+                input: 1200,
+                output: 350,
+                cache_read: 8000,
+                ..TokenCounts::default()
+            }),
             flags: UsageFlags::default(),
             origin: OriginRef {
                 provider: "aws.bedrock",
@@ -110,7 +116,8 @@ fn measure(agents: usize, facts: usize) -> (f64, usize) {
     let mut engine = engine();
     let mut mono = 0;
     // Meet every agent once, so that breakers exist and lanes are known.
-    for batch in batches(agents, agents * 4, 1_000_000_000) {
+    // And often enough that the largest charges of each are known: that is the steady state.
+    for batch in batches(agents, agents * 10, 1_000_000_000) {
         mono += 1;
         black_box(engine.step(Clock { wall: NOW, mono }, &[Fact::Usage(batch)]));
     }

@@ -20,16 +20,45 @@ use super::{Engine, Outcome};
 /// Lanes kept at most; one more throws all away.
 const MOST_LANES: usize = 1 << 20;
 
-/// What an origin resolves to.
+/// What an origin resolves to: one cache line, for a charge reads it once and in no order.
 #[derive(Clone, Debug)]
 pub(super) struct Lane {
     pub meter: Meter,
     /// What it cost before the last change of prices, where that was another price.
     pub before: Option<Meter>,
     /// Breakers that it adds to, each once.
-    pub slots: Box<[u32]>,
+    pub slots: Slots,
     /// Index into the engine's spend totals (tenant and model).
     pub account: u32,
+}
+
+/// Breakers of a lane: few, nearly always, and then they stand in the lane itself.
+#[derive(Clone, Debug)]
+pub(super) enum Slots {
+    Few([u32; FEW], u8),
+    Many(Box<[u32]>),
+}
+
+const FEW: usize = 5;
+
+impl Slots {
+    fn new(slots: &[u32]) -> Self {
+        let mut few = [0; FEW];
+        match few.get_mut(..slots.len()) {
+            Some(head) => {
+                head.copy_from_slice(slots);
+                Self::Few(few, u8::try_from(slots.len()).unwrap_or(0))
+            }
+            None => Self::Many(slots.into()),
+        }
+    }
+
+    pub fn as_slice(&self) -> &[u32] {
+        match self {
+            Self::Few(few, len) => &few[..usize::from(*len)],
+            Self::Many(many) => many,
+        }
+    }
 }
 
 /// How a lane is priced.
@@ -43,7 +72,8 @@ pub(super) enum Meter {
 /// The cache.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Lanes {
-    index: HashMap<u128, u32, foldhash::fast::FixedState>,
+    /// Digests are keyed hashes already; as four words they need no padding.
+    index: HashMap<[u32; 4], u32, foldhash::fast::FixedState>,
     lanes: Vec<Lane>,
 }
 
@@ -56,6 +86,11 @@ impl Lanes {
     pub fn get(&self, lane: u32) -> &Lane {
         &self.lanes[lane as usize]
     }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the digest is cut into words on purpose")]
+const fn words(digest: u128) -> [u32; 4] {
+    [digest as u32, (digest >> 32) as u32, (digest >> 64) as u32, (digest >> 96) as u32]
 }
 
 /// The kind of charge that quantities make.
@@ -81,7 +116,7 @@ impl Engine {
             return self.lane_of_unknown_origin(batch, kind, out);
         };
         // Three kinds share a digest; the low bits tell them apart.
-        let digest = digest.wrapping_mul(4).wrapping_add(kind as u128);
+        let digest = words(digest.wrapping_mul(4).wrapping_add(kind as u128));
         if let Some(lane) = self.lanes.index.get(&digest) {
             return *lane;
         }
@@ -123,7 +158,7 @@ impl Engine {
             }
         }
         let account = self.account(subject.trusted(field::TENANT), &model);
-        Lane { meter, before, slots: slots.into(), account }
+        Lane { meter, before, slots: Slots::new(&slots), account }
     }
 
     /// Adds the breaker of a budget for this subject, then those of the budgets that it is within.

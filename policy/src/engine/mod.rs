@@ -31,7 +31,7 @@ use crate::fact::{Clock, Fact, Posture, RefusedReason, UsageOutcome};
 use crate::inventory::{Inventory, ObjectKey};
 use crate::ledger::Seen;
 use crate::money::Money;
-use crate::price::{PriceBook, PriceOverrides};
+use crate::price::PriceBook;
 use crate::rule::{Mode, RuleSet};
 use crate::time::Timestamp;
 
@@ -132,6 +132,9 @@ pub struct Counters {
     pub refused: BTreeMap<RefusedReason, u64>,
     /// What refused usage would have cost, where it has a price.
     pub refused_amount: Money,
+    /// Charges by what is to be said of them: one count for each bit of [`crate::fact::UsageFlags`] and
+    /// [`crate::price::PriceFlags`].
+    pub flagged: [u64; 16],
 }
 
 /// The engine's state.
@@ -143,7 +146,10 @@ pub struct Engine {
     clock_doubt: Option<String>,
     posture: Posture,
     rules: Arc<RuleSet>,
-    prices_before: Option<PriceOverrides>,
+    /// The prices that count, whole: a later version's embedded book must not change what a replay gives.
+    book: PriceBook,
+    /// The prices before the last change.
+    book_before: Option<PriceBook>,
     inventory: Inventory,
     seen: Seen,
     positions: Positions,
@@ -163,8 +169,6 @@ pub struct Engine {
     next_order: OrderId,
     inventory_changed: bool,
     // Made anew from the above.
-    book: PriceBook,
-    book_before: Option<PriceBook>,
     index: FixedMap<Box<str>, u32>,
     accounts: FixedMap<(Option<Arc<str>>, Arc<str>), u32>,
     lanes: lane::Lanes,
@@ -184,7 +188,6 @@ impl Engine {
             clock_doubt: None,
             posture: Posture { ceiling: Mode::Observe, because: None },
             rules: Arc::default(),
-            prices_before: None,
             inventory: Inventory::default(),
             seen: Seen::default(),
             positions: BTreeMap::new(),

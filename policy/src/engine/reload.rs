@@ -39,11 +39,11 @@ impl Engine {
         if rules.prices == self.rules.prices && !first {
             return;
         }
-        match PriceBook::embedded().with_overrides(&rules.prices) {
+        // Each figure is judged against the last one that was accepted, not against the embedded one.
+        match PriceBook::embedded().with_overrides_after(&rules.prices, &self.book) {
             Ok(book) => {
                 let before = std::mem::replace(&mut self.book, book);
                 self.book_before = (!first).then_some(before);
-                self.prices_before = (!first).then(|| self.rules.prices.clone());
             }
             Err(issues) => {
                 let detail = format!(

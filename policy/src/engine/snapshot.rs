@@ -14,7 +14,7 @@ use crate::decision::{DecisionId, OrderId};
 use crate::fact::{Clock, Posture};
 use crate::inventory::{Inventory, ObjectKey};
 use crate::ledger::Seen;
-use crate::price::{PriceBook, PriceOverrides};
+use crate::price::PriceBook;
 use crate::rule::RuleSet;
 use crate::time::Timestamp;
 
@@ -49,7 +49,8 @@ struct State<'a> {
     clock_doubt: Cow<'a, Option<String>>,
     posture: Cow<'a, Posture>,
     rules: Cow<'a, RuleSet>,
-    prices_before: Cow<'a, Option<PriceOverrides>>,
+    book: Cow<'a, PriceBook>,
+    book_before: Cow<'a, Option<PriceBook>>,
     inventory: Cow<'a, Inventory>,
     seen: Cow<'a, Seen>,
     positions: Cow<'a, Positions>,
@@ -80,7 +81,8 @@ impl Engine {
             clock_doubt: Cow::Borrowed(&self.clock_doubt),
             posture: Cow::Borrowed(&self.posture),
             rules: Cow::Borrowed(&self.rules),
-            prices_before: Cow::Borrowed(&self.prices_before),
+            book: Cow::Borrowed(&self.book),
+            book_before: Cow::Borrowed(&self.book_before),
             inventory: Cow::Borrowed(&self.inventory),
             seen: Cow::Borrowed(&self.seen),
             positions: Cow::Borrowed(&self.positions),
@@ -122,14 +124,14 @@ impl Engine {
     }
 
     fn from_state(state: State<'static>) -> Self {
-        let book_of = |prices: &PriceOverrides| PriceBook::embedded().with_overrides(prices);
         let mut engine = Self::new(state.settings.into_owned());
         engine.now = state.now;
         engine.last_clock = state.last_clock;
         engine.clock_doubt = state.clock_doubt.into_owned();
         engine.posture = state.posture.into_owned();
         engine.rules = Arc::new(state.rules.into_owned());
-        engine.prices_before = state.prices_before.into_owned();
+        engine.book = state.book.into_owned();
+        engine.book_before = state.book_before.into_owned();
         engine.inventory = state.inventory.into_owned();
         engine.seen = state.seen.into_owned();
         engine.positions = state.positions.into_owned();
@@ -147,8 +149,6 @@ impl Engine {
         engine.next_decision = state.next_decision;
         engine.next_order = state.next_order;
         engine.inventory_changed = state.inventory_changed;
-        engine.book = book_of(&engine.rules.prices).unwrap_or_else(|_| PriceBook::embedded());
-        engine.book_before = engine.prices_before.as_ref().and_then(|prices| book_of(prices).ok());
         for (slot, cold) in (0..).zip(&engine.cold) {
             engine.index.insert(cold.name.clone(), slot);
         }

@@ -84,10 +84,20 @@ fn a_price_that_multiplies_arms_and_waits_until_the_old_price_too_would_have_tri
         price.input = Some("20 USD per 1M tokens".parse().unwrap());
         price.output = price.input;
     }
+    world.reload(dearer.clone());
+    world.spend("acme", "1");
+    assert_eq!(
+        world.sum("tenant-daily/acme"),
+        usd("2"),
+        "twenty times dearer is refused, and the old price stays"
+    );
+    assert!(world.pages().iter().any(|p| p.contains("dollar-per-million")), "{:?}", world.pages());
+    dearer.id = "r3".into();
+    dearer.prices.accept = dearer.prices.models.keys().cloned().collect();
     world.reload(dearer);
     world.spend("acme", "3"); // 60 USD at the new price
     assert_eq!((world.state("tenant-daily/acme").as_str(), world.orders.len()), ("Arming", 0));
-    world.spend("acme", "46"); // 50 USD at the old price, all told
+    world.spend("acme", "45"); // 50 USD at the old price, all told
     assert_eq!(world.ordered(), ["pause acme/api"]);
 }
 
