@@ -71,6 +71,8 @@ pub struct Cold {
     pub reset_mark: Option<Money>,
     /// What price changes since the window began have added.
     pub price_excess: Money,
+    /// A person accepted the change of prices for this window.
+    pub prices_accepted: bool,
     /// A reload brought it over; only a person or the window's end lets it trip.
     pub by_reload: bool,
     /// A fact on time has added to it while it was over.
@@ -191,6 +193,7 @@ impl Cold {
             trips: 0,
             reset_mark: None,
             price_excess: Money::ZERO,
+            prices_accepted: false,
             by_reload: false,
             on_time_over: false,
             grace_until: None,
@@ -220,6 +223,7 @@ impl Cold {
         self.trips = 0;
         self.reset_mark = None;
         self.price_excess = Money::ZERO;
+        self.prices_accepted = false;
         self.by_reload = false;
         self.on_time_over = false;
         self.grace_until = None;
@@ -227,6 +231,12 @@ impl Cold {
         if !matches!(self.state, State::Tripped(_)) {
             self.state = State::Clear;
         }
+    }
+
+    /// A person looked: what the change of prices added counts like all else in this window.
+    pub fn accept_prices(&mut self) {
+        self.price_excess = Money::ZERO;
+        self.prices_accepted = true;
     }
 
     /// Keeps a charge if it is among the largest; gives back the new floor.

@@ -105,7 +105,7 @@ impl Engine {
         } else {
             let cold = &mut self.cold[slot as usize];
             cold.by_reload = false;
-            cold.price_excess = crate::money::Money::ZERO;
+            cold.accept_prices();
             cold.on_time_over = true;
             self.judge(slot, None, out);
         }
@@ -159,7 +159,7 @@ impl Engine {
         let cold = &mut self.cold[at];
         cold.reset_mark = Some(reset_mark);
         cold.by_reload = false;
-        cold.price_excess = crate::money::Money::ZERO;
+        cold.accept_prices();
         let held = !self.held_by(breaker).is_empty();
         if matches!(self.cold[at].state, State::Tripped(_)) || held {
             self.release(slot, ReleaseCause::Reset(actor.to_owned()), out);

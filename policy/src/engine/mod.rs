@@ -150,6 +150,8 @@ pub struct Engine {
     book: PriceBook,
     /// The prices before the last change.
     book_before: Option<PriceBook>,
+    /// When they changed: windows that began later know only the new ones.
+    prices_changed_at: Timestamp,
     inventory: Inventory,
     seen: Seen,
     positions: Positions,
@@ -207,6 +209,7 @@ impl Engine {
             inventory_changed: false,
             book: PriceBook::embedded(),
             book_before: None,
+            prices_changed_at: Timestamp::MIN,
             index: FixedMap::default(),
             accounts: FixedMap::default(),
             lanes: lane::Lanes::default(),

@@ -7,7 +7,7 @@ use crate::breaker::{Cold, Hot, State};
 use crate::decision::{DecisionKind, PageTopic};
 use crate::price::PriceBook;
 use crate::rule::{Budget, RuleSet};
-use crate::time::Span;
+use crate::time::{Span, Timestamp};
 
 use super::{Engine, Outcome};
 
@@ -44,6 +44,7 @@ impl Engine {
             Ok(book) => {
                 let before = std::mem::replace(&mut self.book, book);
                 self.book_before = (!first).then_some(before);
+                self.prices_changed_at = if first { Timestamp::MIN } else { self.now };
             }
             Err(issues) => {
                 let detail = format!(

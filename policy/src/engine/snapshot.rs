@@ -51,6 +51,7 @@ struct State<'a> {
     rules: Cow<'a, RuleSet>,
     book: Cow<'a, PriceBook>,
     book_before: Cow<'a, Option<PriceBook>>,
+    prices_changed_at: Timestamp,
     inventory: Cow<'a, Inventory>,
     seen: Cow<'a, Seen>,
     positions: Cow<'a, Positions>,
@@ -83,6 +84,7 @@ impl Engine {
             rules: Cow::Borrowed(&self.rules),
             book: Cow::Borrowed(&self.book),
             book_before: Cow::Borrowed(&self.book_before),
+            prices_changed_at: self.prices_changed_at,
             inventory: Cow::Borrowed(&self.inventory),
             seen: Cow::Borrowed(&self.seen),
             positions: Cow::Borrowed(&self.positions),
@@ -132,6 +134,7 @@ impl Engine {
         engine.rules = Arc::new(state.rules.into_owned());
         engine.book = state.book.into_owned();
         engine.book_before = state.book_before.into_owned();
+        engine.prices_changed_at = state.prices_changed_at;
         engine.inventory = state.inventory.into_owned();
         engine.seen = state.seen.into_owned();
         engine.positions = state.positions.into_owned();

@@ -248,14 +248,20 @@ impl Engine {
         if posting.amount > Money::from_picos(i128::from(hot.floor)) {
             self.keep_largest(slot, posting);
         }
-        self.add_excess(slot, posting);
+        if !posting.excess.is_zero() {
+            self.add_excess(slot, posting);
+        }
         if !matches!(self.cold[slot as usize].state, State::Clear) || sum >= self.hot[slot as usize].next_mark
         {
             self.judge(slot, Some(posting), out);
         }
     }
 
+    /// A window that began after the change, or a person who accepted it, makes the new price the price.
     fn add_excess(&mut self, slot: u32, posting: &Posting<'_>) {
+        if self.window_of(slot).start >= self.prices_changed_at || self.cold[slot as usize].prices_accepted {
+            return;
+        }
         let cold = &mut self.cold[slot as usize];
         cold.price_excess = cold.price_excess.saturating_add(posting.excess);
     }

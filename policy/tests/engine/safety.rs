@@ -99,6 +99,16 @@ fn a_price_that_multiplies_arms_and_waits_until_the_old_price_too_would_have_tri
     assert_eq!((world.state("tenant-daily/acme").as_str(), world.orders.len()), ("Arming", 0));
     world.spend("acme", "45"); // 50 USD at the old price, all told
     assert_eq!(world.ordered(), ["pause acme/api"]);
+    world.spend("blue", "1"); // 20 USD at the new price, 1 at the old
+    world.obey_all();
+    world.pass("12h");
+    world.obey_all();
+    world.spend("blue", "2.5");
+    assert_eq!(
+        world.ordered(),
+        ["pause blue/api"],
+        "in a window that began with it, the new price is the price"
+    );
 }
 
 #[test]

@@ -15,11 +15,7 @@ use super::tenant::{Tenant, WorkloadSpec};
 /// The API of KEDA's ScaledObjects, which has no typed struct.
 #[must_use]
 pub fn scaled_object_resource() -> ApiResource {
-    ApiResource::from_gvk(&GroupVersionKind::gvk(
-        "keda.sh",
-        "v1alpha1",
-        "ScaledObject",
-    ))
+    ApiResource::from_gvk(&GroupVersionKind::gvk("keda.sh", "v1alpha1", "ScaledObject"))
 }
 
 /// A client of the owner, with the helpers that most tests want.
@@ -71,11 +67,7 @@ impl Admin {
     pub async fn pod_phases(&self, namespace: &str, selector: &str) -> Result<Vec<String>> {
         let pods: Api<Pod> = Api::namespaced(self.client(), namespace);
         let found = pods.list(&ListParams::default().labels(selector)).await?;
-        let phase = |pod: Pod| {
-            pod.status
-                .and_then(|status| status.phase)
-                .unwrap_or_default()
-        };
+        let phase = |pod: Pod| pod.status.and_then(|status| status.phase).unwrap_or_default();
         Ok(found.items.into_iter().map(phase).collect())
     }
 
@@ -109,15 +101,10 @@ impl Admin {
     /// # Errors
     /// The API server refuses one of them.
     pub async fn workload(&self, namespace: &str, spec: &WorkloadSpec) -> Result<Tenant> {
-        let kind = if spec.stateful {
-            "StatefulSet"
-        } else {
-            "Deployment"
-        };
+        let kind = if spec.stateful { "StatefulSet" } else { "Deployment" };
         let apps = ApiResource::from_gvk(&GroupVersionKind::gvk("apps", "v1", kind));
         self.create(namespace, &apps, spec.workload()).await?;
-        self.create(namespace, &scaled_object_resource(), spec.scaled_object())
-            .await?;
+        self.create(namespace, &scaled_object_resource(), spec.scaled_object()).await?;
         Ok(Tenant::new(self.clone(), namespace, spec))
     }
 
@@ -126,16 +113,9 @@ impl Admin {
     ///
     /// # Errors
     /// The API server refuses, or the pods do not run within 60 s.
-    pub async fn tenant(
-        &self,
-        name: &str,
-        labels: &[(&str, &str)],
-        replicas: i32,
-    ) -> Result<Tenant> {
+    pub async fn tenant(&self, name: &str, labels: &[(&str, &str)], replicas: i32) -> Result<Tenant> {
         self.namespace(name, labels).await?;
-        let tenant = self
-            .workload(name, &WorkloadSpec::new("agent", replicas))
-            .await?;
+        let tenant = self.workload(name, &WorkloadSpec::new("agent", replicas)).await?;
         tenant.wait_running(replicas).await?;
         Ok(tenant)
     }

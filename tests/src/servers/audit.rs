@@ -60,11 +60,7 @@ struct ResponseStatus {
 
 /// Reads the requests of `user` from `log`, up to a marker that is written now: an answer may
 /// reach its client a moment before its line reaches the log.
-pub(super) async fn requests_by(
-    client: &Client,
-    log: &Path,
-    user: &str,
-) -> Result<Vec<AuditWrite>> {
+pub(super) async fn requests_by(client: &Client, log: &Path, user: &str) -> Result<Vec<AuditWrite>> {
     write_marker(client, log).await?;
     let text = tokio::fs::read_to_string(log).await?;
     let mut found = Vec::new();
@@ -72,8 +68,8 @@ pub(super) async fn requests_by(
     let needle = format!("\"username\":\"{user}\"");
     let complete = text.rfind('\n').map_or("", |end| &text[..end]);
     for line in complete.lines().filter(|line| line.contains(&needle)) {
-        let event: Event = serde_json::from_str(line)
-            .with_context(|| format!("cannot read the audit log line `{line}`"))?;
+        let event: Event =
+            serde_json::from_str(line).with_context(|| format!("cannot read the audit log line `{line}`"))?;
         if event.user.username == user && event.object_ref.resource != MARKER {
             found.push(AuditWrite {
                 verb: event.verb,
@@ -101,11 +97,9 @@ async fn write_marker(client: &Client, log: &Path) -> Result<()> {
         .body(body.to_vec())?;
     client.request_text(request).await?;
     let needle = format!("\"auditID\":\"{id}\"");
-    wait_until(
-        "the audit log reaches up to now",
-        Duration::from_secs(10),
-        async || Ok(tokio::fs::read_to_string(log).await?.contains(&needle)),
-    )
+    wait_until("the audit log reaches up to now", Duration::from_secs(10), async || {
+        Ok(tokio::fs::read_to_string(log).await?.contains(&needle))
+    })
     .await?;
     Ok(())
 }

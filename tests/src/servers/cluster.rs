@@ -62,8 +62,7 @@ impl Cluster {
             tries += 1;
             match Self::try_start(keda).await {
                 // Between our look and the bind somebody else took the port.
-                Err(error)
-                    if tries < 3 && format!("{error:#}").contains("address already in use") => {}
+                Err(error) if tries < 3 && format!("{error:#}").contains("address already in use") => {}
                 other => return other,
             }
         }
@@ -80,13 +79,7 @@ impl Cluster {
         config::write_users(folder.path(), api_port)?;
         config::write_service_account_key(folder.path())?;
         config::write_keda_certificates(folder.path())?;
-        let mut cluster = Self {
-            operator: Mutex::new(None),
-            servers: Vec::new(),
-            folder,
-            installed,
-            keda,
-        };
+        let mut cluster = Self { operator: Mutex::new(None), servers: Vec::new(), folder, installed, keda };
         cluster.spawn("etcd", |command, folder| {
             etcd_flags(command, folder, etcd_port, peer_port);
         })?;
@@ -102,9 +95,7 @@ impl Cluster {
             component_flags(command, folder, "kube-scheduler");
         })?;
         let stages = cluster.installed.file("stages.yaml");
-        cluster.spawn("kwok", |command, folder| {
-            kwok_flags(command, folder, &stages)
-        })?;
+        cluster.spawn("kwok", |command, folder| kwok_flags(command, folder, &stages))?;
         cluster.start_operator().await?;
         cluster.wait_for_node().await?;
         Ok(cluster)
@@ -113,22 +104,17 @@ impl Cluster {
     fn spawn(&mut self, name: &'static str, flags: impl FnOnce(&mut Command, &Path)) -> Result<()> {
         let mut command = Command::new(self.installed.program(name));
         flags(&mut command, self.folder.path());
-        self.servers
-            .push(Server::start(name, self.folder.path(), &command)?);
+        self.servers.push(Server::start(name, self.folder.path(), &command)?);
         Ok(())
     }
 
     async fn wait_for_api_server(&mut self) -> Result<()> {
         let kubeconfig = self.kubeconfig_for(Role::Admin);
-        ready(
-            "kube-apiserver answers /readyz",
-            &mut self.servers,
-            async || {
-                let client = client_from(&kubeconfig).await?;
-                let request = http::Request::get("/readyz").body(Vec::new())?;
-                Ok(client.request_text(request).await? == "ok")
-            },
-        )
+        ready("kube-apiserver answers /readyz", &mut self.servers, async || {
+            let client = client_from(&kubeconfig).await?;
+            let request = http::Request::get("/readyz").body(Vec::new())?;
+            Ok(client.request_text(request).await? == "ok")
+        })
         .await
     }
 
@@ -137,9 +123,7 @@ impl Cluster {
         ready("the node is Ready", &mut self.servers, async || {
             let status = nodes.get("node-1").await?.status.unwrap_or_default();
             let conditions = status.conditions.unwrap_or_default();
-            Ok(conditions
-                .iter()
-                .any(|c| c.type_ == "Ready" && c.status == "True"))
+            Ok(conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True"))
         })
         .await
     }
@@ -150,11 +134,8 @@ impl Cluster {
         let deployment = self.folder.path().join("keda-operator.yaml");
         let template = std::fs::read_to_string(sources().join("keda-operator.yaml"))?;
         std::fs::write(&deployment, template.replace("VERSION", self.keda.text()))?;
-        let (namespaces, rbac, node) = (
-            source("namespaces.yaml"),
-            source("breakerbox-rbac.yaml"),
-            source("node.yaml"),
-        );
+        let (namespaces, rbac, node) =
+            (source("namespaces.yaml"), source("breakerbox-rbac.yaml"), source("node.yaml"));
         let crds = self.installed.file(crds).display().to_string();
         let mut apply = vec!["apply", "--server-side"];
         let deployment = deployment.display().to_string();
@@ -181,20 +162,10 @@ impl Cluster {
         let mut command = Command::new(self.installed.program(self.keda.files().0));
         keda_flags(&mut command, self.folder.path(), metrics, health, service);
         if self.keda == KedaVersion::V2_21 {
-            command.args([
-                "--enable-webhook-patching=false",
-                "--enable-apiservice-patching=false",
-            ]);
+            command.args(["--enable-webhook-patching=false", "--enable-apiservice-patching=false"]);
         }
-        let mut started = [Server::start(
-            "keda-operator",
-            self.folder.path(),
-            &command,
-        )?];
-        ready("keda-operator is healthy", &mut started, async || {
-            answers_ok(health, "/readyz").await
-        })
-        .await?;
+        let mut started = [Server::start("keda-operator", self.folder.path(), &command)?];
+        ready("keda-operator is healthy", &mut started, async || answers_ok(health, "/readyz").await).await?;
         let [server] = started;
         *self.operator() = Some(server);
         Ok(())
@@ -232,9 +203,7 @@ impl Cluster {
     /// The kubeconfig of `role`, for a daemon or a command line.
     #[must_use]
     pub fn kubeconfig_for(&self, role: Role) -> PathBuf {
-        self.folder
-            .path()
-            .join(format!("{}.kubeconfig", role.user()))
+        self.folder.path().join(format!("{}.kubeconfig", role.user()))
     }
 
     /// Looks and writes as [`Role::Admin`], for a test's preparation and proof.
@@ -250,12 +219,7 @@ impl Cluster {
     ///
     /// # Errors
     /// As [`Admin::tenant`].
-    pub async fn tenant(
-        &self,
-        name: &str,
-        labels: &[(&str, &str)],
-        replicas: i32,
-    ) -> Result<Tenant> {
+    pub async fn tenant(&self, name: &str, labels: &[(&str, &str)], replicas: i32) -> Result<Tenant> {
         self.admin().await?.tenant(name, labels, replicas).await
     }
 
@@ -274,11 +238,7 @@ impl Cluster {
             .await
             .context("cannot run kubectl")?;
         if !output.status.success() {
-            bail!(
-                "kubectl {}: {}",
-                arguments.join(" "),
-                String::from_utf8_lossy(&output.stderr).trim()
-            );
+            bail!("kubectl {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim());
         }
         Ok(String::from_utf8(output.stdout)?)
     }

@@ -9,12 +9,7 @@ use super::options::Role;
 
 /// Who may talk to the API server. The servers' own users are masters too: what is under test is
 /// the rights of `breakerbox`, and separate names keep the audit log readable.
-const SERVER_USERS: [&str; 4] = [
-    "kube-controller-manager",
-    "kube-scheduler",
-    "kwok",
-    "keda-operator",
-];
+const SERVER_USERS: [&str; 4] = ["kube-controller-manager", "kube-scheduler", "kwok", "keda-operator"];
 
 /// Writes `tokens.csv` and one `USER.kubeconfig` for each user.
 ///
@@ -68,14 +63,7 @@ pub(super) fn write_service_account_key(folder: &Path) -> Result<()> {
     let key = folder.join("sa.key");
     openssl(
         Command::new("openssl")
-            .args([
-                "ecparam",
-                "-name",
-                "prime256v1",
-                "-genkey",
-                "-noout",
-                "-out",
-            ])
+            .args(["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out"])
             .arg(key),
     )
 }

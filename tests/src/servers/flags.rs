@@ -10,27 +10,11 @@ pub(super) fn etcd_flags(command: &mut Command, folder: &Path, client: u16, peer
     let client = format!("http://127.0.0.1:{client}");
     let peer = format!("http://127.0.0.1:{peer}");
     command
-        .args([
-            "--name",
-            "test",
-            "--log-level",
-            "error",
-            "--unsafe-no-fsync",
-        ])
+        .args(["--name", "test", "--log-level", "error", "--unsafe-no-fsync"])
         .arg("--data-dir")
         .arg(folder.join("etcd"))
-        .args([
-            "--listen-client-urls",
-            &client,
-            "--advertise-client-urls",
-            &client,
-        ])
-        .args([
-            "--listen-peer-urls",
-            &peer,
-            "--initial-advertise-peer-urls",
-            &peer,
-        ])
+        .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
+        .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
         .args(["--initial-cluster", &format!("test={peer}")]);
 }
 
@@ -44,31 +28,19 @@ pub(super) fn api_server_flags(command: &mut Command, folder: &Path, etcd: u16, 
         .arg(path("token-auth-file", &folder.join("tokens.csv")))
         .arg("--authorization-mode=RBAC")
         .arg(path("service-account-key-file", &folder.join("sa.key")))
-        .arg(path(
-            "service-account-signing-key-file",
-            &folder.join("sa.key"),
-        ))
+        .arg(path("service-account-signing-key-file", &folder.join("sa.key")))
         .arg("--service-account-issuer=https://kubernetes.default.svc")
         .arg("--service-cluster-ip-range=10.0.0.0/24")
-        .args([
-            "--disable-admission-plugins=ServiceAccount",
-            "--endpoint-reconciler-type=none",
-        ])
+        .args(["--disable-admission-plugins=ServiceAccount", "--endpoint-reconciler-type=none"])
         .arg(path("audit-log-path", &folder.join("audit.log")))
-        .arg(path(
-            "audit-policy-file",
-            &sources().join("audit-policy.yaml"),
-        ))
+        .arg(path("audit-policy-file", &sources().join("audit-policy.yaml")))
         // Megabytes; above any run, so that the log is one file.
         .arg("--audit-log-maxsize=4000");
 }
 
 pub(super) fn component_flags(command: &mut Command, folder: &Path, user: &str) {
     let kubeconfig = folder.join(format!("{user}.kubeconfig"));
-    command
-        .arg("--kubeconfig")
-        .arg(kubeconfig)
-        .args(["--leader-elect=false", "--secure-port=0"]);
+    command.arg("--kubeconfig").arg(kubeconfig).args(["--leader-elect=false", "--secure-port=0"]);
 }
 
 pub(super) fn kwok_flags(command: &mut Command, folder: &Path, stages: &Path) {
@@ -80,19 +52,10 @@ pub(super) fn kwok_flags(command: &mut Command, folder: &Path, stages: &Path) {
         .arg(stages);
 }
 
-pub(super) fn keda_flags(
-    command: &mut Command,
-    folder: &Path,
-    metrics: u16,
-    health: u16,
-    service: u16,
-) {
+pub(super) fn keda_flags(command: &mut Command, folder: &Path, metrics: u16, health: u16, service: u16) {
     let local = |flag: &str, port: u16| format!("--{flag}-bind-address=127.0.0.1:{port}");
     command
-        .envs([
-            ("POD_NAMESPACE", "keda"),
-            ("KEDA_CLUSTER_OBJECT_NAMESPACE", "keda"),
-        ])
+        .envs([("POD_NAMESPACE", "keda"), ("KEDA_CLUSTER_OBJECT_NAMESPACE", "keda")])
         .env("WATCH_NAMESPACE", "")
         .arg("--kubeconfig")
         .arg(folder.join("keda-operator.kubeconfig"))

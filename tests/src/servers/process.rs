@@ -107,10 +107,7 @@ impl Folder {
     /// # Errors
     /// The folder or its sweeper cannot be made.
     pub(super) fn create() -> Result<Self> {
-        let path = tempfile::Builder::new()
-            .prefix("breakerbox-servers-")
-            .tempdir()?
-            .keep();
+        let path = tempfile::Builder::new().prefix("breakerbox-servers-").tempdir()?.keep();
         let sweeper = watched(SWEEP, path.as_os_str()).spawn()?;
         keep_on_panic();
         folders().push(path.clone());
@@ -137,11 +134,7 @@ impl Drop for Folder {
 /// only through the pipe), the pipe as its input.
 fn watched(script: &str, first: &std::ffi::OsStr) -> Command {
     let mut command = Command::new("sh");
-    command
-        .args(["-c", script, "breakerbox-servers"])
-        .arg(first)
-        .process_group(0)
-        .stdin(Stdio::piped());
+    command.args(["-c", script, "breakerbox-servers"]).arg(first).process_group(0).stdin(Stdio::piped());
     command
 }
 
@@ -186,10 +179,7 @@ mod tests {
     /// A server that ignores the polite signals, writes its process id and stays.
     fn stubborn(folder: &Folder) -> Result<Server> {
         let mut command = Command::new("sh");
-        command.args([
-            "-c",
-            "trap '' TERM INT HUP; echo $$; while :; do sleep 1000; done",
-        ]);
+        command.args(["-c", "trap '' TERM INT HUP; echo $$; while :; do sleep 1000; done"]);
         Server::start("stubborn", folder.path(), &command)
     }
 
@@ -203,9 +193,7 @@ mod tests {
 
     /// Whether a process runs; one that is dead but not yet reaped by init does not.
     fn runs(id: i32) -> bool {
-        let ps = Command::new("ps")
-            .args(["-o", "stat=", "-p", &id.to_string()])
-            .output();
+        let ps = Command::new("ps").args(["-o", "stat=", "-p", &id.to_string()]).output();
         ps.is_ok_and(|out| {
             let state = String::from_utf8_lossy(&out.stdout);
             !state.trim().is_empty() && !state.starts_with('Z')
@@ -213,8 +201,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_server_dies_when_our_end_of_its_pipe_closes_as_it_does_when_we_are_killed()
-    -> Result<()> {
+    async fn a_server_dies_when_our_end_of_its_pipe_closes_as_it_does_when_we_are_killed() -> Result<()> {
         let folder = Folder::create()?;
         let mut server = stubborn(&folder)?;
         let id = process_id(&server).await?;
@@ -244,15 +231,9 @@ mod tests {
         let mut command = Command::new("sh");
         command.args(["-c", "echo cannot bind; exit 3"]);
         let mut server = Server::start("brief", folder.path(), &command)?;
-        let told = wait_for("the server has ended", DEADLINE, async || {
-            Ok(server.check().err())
-        })
-        .await?;
+        let told = wait_for("the server has ended", DEADLINE, async || Ok(server.check().err())).await?;
         let told = told.to_string();
-        assert!(
-            told.contains("brief has ended") && told.contains("cannot bind"),
-            "{told}"
-        );
+        assert!(told.contains("brief has ended") && told.contains("cannot bind"), "{told}");
         assert!(told.contains("status 3"), "{told}");
         Ok(())
     }

@@ -74,11 +74,7 @@ impl WorkloadSpec {
     }
 
     const fn kind(&self) -> &'static str {
-        if self.stateful {
-            "StatefulSet"
-        } else {
-            "Deployment"
-        }
+        if self.stateful { "StatefulSet" } else { "Deployment" }
     }
 
     pub(super) fn workload(&self) -> Value {
@@ -167,11 +163,7 @@ impl std::fmt::Debug for Tenant {
 
 impl Tenant {
     pub(super) fn new(admin: Admin, namespace: &str, spec: &WorkloadSpec) -> Self {
-        Self {
-            namespace: namespace.to_owned(),
-            spec: spec.clone(),
-            admin,
-        }
+        Self { namespace: namespace.to_owned(), spec: spec.clone(), admin }
     }
 
     /// The ScaledObject as it is now.
@@ -179,9 +171,7 @@ impl Tenant {
     /// # Errors
     /// The API server refuses or cannot be reached.
     pub async fn scaled_object(&self) -> Result<DynamicObject> {
-        self.admin
-            .scaled_object(&self.namespace, &self.spec.name)
-            .await
+        self.admin.scaled_object(&self.namespace, &self.spec.name).await
     }
 
     /// The workload's `/scale` as raw JSON.
@@ -189,14 +179,8 @@ impl Tenant {
     /// # Errors
     /// As [`Tenant::scaled_object`].
     pub async fn scale(&self) -> Result<Value> {
-        let plural = if self.spec.stateful {
-            "statefulsets"
-        } else {
-            "deployments"
-        };
-        self.admin
-            .raw_scale(&self.namespace, plural, &self.spec.name)
-            .await
+        let plural = if self.spec.stateful { "statefulsets" } else { "deployments" };
+        self.admin.raw_scale(&self.namespace, plural, &self.spec.name).await
     }
 
     /// The workload's wanted replicas.
@@ -204,9 +188,7 @@ impl Tenant {
     /// # Errors
     /// As [`Tenant::scaled_object`].
     pub async fn replicas(&self) -> Result<i64> {
-        Ok(self.scale().await?["spec"]["replicas"]
-            .as_i64()
-            .unwrap_or(0))
+        Ok(self.scale().await?["spec"]["replicas"].as_i64().unwrap_or(0))
     }
 
     /// Pods of the workload in phase Running.
@@ -214,10 +196,7 @@ impl Tenant {
     /// # Errors
     /// As [`Tenant::scaled_object`].
     pub async fn running_pods(&self) -> Result<usize> {
-        let phases = self
-            .admin
-            .pod_phases(&self.namespace, &self.selector())
-            .await?;
+        let phases = self.admin.pod_phases(&self.namespace, &self.selector()).await?;
         Ok(phases.iter().filter(|phase| *phase == "Running").count())
     }
 
@@ -237,10 +216,7 @@ impl Tenant {
     pub async fn signs(&self) -> Result<StopSigns> {
         let object = self.scaled_object().await?;
         let scale = self.scale().await?;
-        let phases = self
-            .admin
-            .pod_phases(&self.namespace, &self.selector())
-            .await?;
+        let phases = self.admin.pod_phases(&self.namespace, &self.selector()).await?;
         let ended = |phase: &&String| *phase == "Succeeded" || *phase == "Failed";
         Ok(StopSigns {
             paused_replica_count: object.data["status"]["pausedReplicaCount"].as_i64(),

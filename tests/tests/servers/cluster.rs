@@ -9,10 +9,7 @@ async fn a_tenant_runs_with_pods_an_hpa_and_a_scale_status() -> Result<()> {
     let signs = tenant.signs().await?;
     assert_eq!(signs.paused_replica_count, None);
     assert!(signs.hpa_exists);
-    assert_eq!(
-        (signs.scale_spec, signs.scale_status, signs.pods),
-        (Some(3), Some(3), 3)
-    );
+    assert_eq!((signs.scale_spec, signs.scale_status, signs.pods), (Some(3), Some(3), 3));
     assert_eq!(tenant.running_pods().await?, 3);
     assert!(!signs.stopped());
     Ok(())
@@ -44,17 +41,13 @@ async fn the_rights_of_breakerbox_end_where_its_role_does() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_version_of_keda_is_read_from_its_deployment_with_the_rights_of_breakerbox()
--> Result<()> {
+async fn the_version_of_keda_is_read_from_its_deployment_with_the_rights_of_breakerbox() -> Result<()> {
     let cluster = Cluster::shared().await?;
     let client = cluster.client_for(Role::Breakerbox).await?;
     let deployments: Api<Deployment> = Api::namespaced(client, "keda");
     let operator = deployments.get("keda-operator").await?;
     assert_eq!(operator.labels()["app.kubernetes.io/version"], "2.21.0");
-    let template = operator
-        .spec
-        .map(|spec| spec.template)
-        .and_then(|template| template.spec);
+    let template = operator.spec.map(|spec| spec.template).and_then(|template| template.spec);
     let image = template.and_then(|pod| pod.containers[0].image.clone());
     assert_eq!(image.as_deref(), Some("ghcr.io/kedacore/keda:2.21.0"));
     Ok(())
@@ -70,10 +63,7 @@ fn slack_sdk_accepts_a_good_block_and_refuses_one_over_a_limit_of_slack() -> Res
             .args(["-c", script, &blocks.to_string()])
             .output()?;
         let error = String::from_utf8_lossy(&python.stderr).into_owned();
-        ensure!(
-            error.is_empty() || error.contains("SlackObjectFormationError"),
-            "{error}"
-        );
+        ensure!(error.is_empty() || error.contains("SlackObjectFormationError"), "{error}");
         Ok(python.status.success())
     };
     assert!(valid("tenant acme is stopped".to_owned())?);
@@ -92,36 +82,19 @@ async fn the_audit_log_lists_each_write_of_a_user_with_its_answer() -> Result<()
     wanted["metadata"]["uid"] = json!("00000000-0000-4000-8000-000000000000");
     let refused = refusal(apply(&api, "breakerbox", &wanted).await)?;
     let writes = cluster.writes_by("breakerbox").await?;
-    let ours: Vec<_> = writes
-        .iter()
-        .filter(|write| write.namespace == "audited")
-        .collect();
+    let ours: Vec<_> = writes.iter().filter(|write| write.namespace == "audited").collect();
     let codes: Vec<u16> = ours.iter().map(|write| write.code).collect();
     assert_eq!(codes, [200, refused.code]);
     for write in ours {
-        assert_eq!(
-            (write.verb.as_str(), write.name.as_str()),
-            ("patch", "agent")
-        );
-        assert_eq!(
-            (write.resource.as_str(), write.subresource.as_str()),
-            ("scaledobjects", "")
-        );
+        assert_eq!((write.verb.as_str(), write.name.as_str()), ("patch", "agent"));
+        assert_eq!((write.resource.as_str(), write.subresource.as_str()), ("scaledobjects", ""));
     }
     api.get("agent").await?;
     let requests = cluster.requests_by("breakerbox").await?;
-    let read = |verb: &str| {
-        requests
-            .iter()
-            .any(|one| one.namespace == "audited" && one.verb == verb)
-    };
+    let read = |verb: &str| requests.iter().any(|one| one.namespace == "audited" && one.verb == verb);
     assert!(read("get") && read("patch"));
     // The servers write under names of their own.
     let by_keda = cluster.writes_by("keda-operator").await?;
-    assert!(
-        by_keda
-            .iter()
-            .any(|one| one.namespace == "audited" && one.subresource == "status")
-    );
+    assert!(by_keda.iter().any(|one| one.namespace == "audited" && one.subresource == "status"));
     Ok(())
 }

@@ -25,21 +25,12 @@ async fn a_pause_is_proven_by_all_four_signs_and_its_removal_gives_all_back() ->
     let api = as_breakerbox(cluster, &tenant).await?;
 
     pause_now(&api).await?;
-    println!(
-        "pause proven after {:?}",
-        tenant.wait_stopped(PROVEN).await?
-    );
+    println!("pause proven after {:?}", tenant.wait_stopped(PROVEN).await?);
 
     let released = apply_current(&api, "breakerbox", release).await?;
     assert_eq!(released.annotations().get(PAUSED_REPLICAS), None);
-    let hpa = wait_until("the HPA is back", PROVEN, async || {
-        tenant.hpa_exists().await
-    })
-    .await?;
-    println!(
-        "HPA back after {hpa:?}, pods after {:?}",
-        tenant.wait_running(2).await?
-    );
+    let hpa = wait_until("the HPA is back", PROVEN, async || tenant.hpa_exists().await).await?;
+    println!("HPA back after {hpa:?}, pods after {:?}", tenant.wait_running(2).await?);
 
     let after = tenant.scaled_object().await?;
     assert_eq!(after.data["spec"], before.data["spec"]);
@@ -94,10 +85,7 @@ async fn keda_does_not_undo_a_raise_once_it_has_settled_into_a_pause() -> Result
         other.wait_running(1).await?;
         let signs = tenant.signs().await?;
         if signs.scale_spec == Some(2) {
-            assert_eq!(
-                (signs.paused_replica_count, signs.hpa_exists),
-                (Some(0), false)
-            );
+            assert_eq!((signs.paused_replica_count, signs.hpa_exists), (Some(0), false));
             assert_eq!((signs.pods, signs.stopped()), (2, false));
             return Ok(());
         }
@@ -116,19 +104,11 @@ async fn a_workload_whose_scaler_is_dead_runs_without_an_hpa() -> Result<()> {
     let tenant = admin.workload("dead-scaler", &spec).await?;
     wait_until("KEDA gives up on the scaler", PROVEN, async || {
         let object = tenant.scaled_object().await?;
-        let conditions = object.data["status"]["conditions"]
-            .as_array()
-            .cloned()
-            .unwrap_or_default();
-        Ok(conditions
-            .iter()
-            .any(|c| c["type"] == "Ready" && c["status"] == "False"))
+        let conditions = object.data["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        Ok(conditions.iter().any(|c| c["type"] == "Ready" && c["status"] == "False"))
     })
     .await?;
-    wait_until("the pod runs", PROVEN, async || {
-        Ok(tenant.running_pods().await? == 1)
-    })
-    .await?;
+    wait_until("the pod runs", PROVEN, async || Ok(tenant.running_pods().await? == 1)).await?;
     assert!(!tenant.hpa_exists().await?);
     Ok(())
 }
@@ -144,45 +124,22 @@ async fn without_its_operator_a_pause_is_accepted_and_stops_nothing() -> Result<
     pause_now(&as_breakerbox(&cluster, &tenant).await?).await?;
     // The scheduler and the controller manager still work: a second pod comes and goes.
     for replicas in ["2", "1"] {
-        let scale = [
-            "scale",
-            "deployment/agent",
-            "-n",
-            "no-operator",
-            "--replicas",
-            replicas,
-        ];
+        let scale = ["scale", "deployment/agent", "-n", "no-operator", "--replicas", replicas];
         cluster.kubectl(Role::Person, &scale).await?;
         let wanted: usize = replicas.parse()?;
-        wait_until("the pods follow", PROVEN, async || {
-            Ok(tenant.running_pods().await? == wanted)
-        })
-        .await?;
+        wait_until("the pods follow", PROVEN, async || Ok(tenant.running_pods().await? == wanted)).await?;
     }
     let signs = tenant.signs().await?;
-    assert_eq!(
-        (signs.paused_replica_count, signs.hpa_exists, signs.pods),
-        (None, true, 1)
-    );
+    assert_eq!((signs.paused_replica_count, signs.hpa_exists, signs.pods), (None, true, 1));
     cluster.start_operator().await?;
-    println!(
-        "after the operator's start: {:?}",
-        tenant.wait_stopped(PROVEN).await?
-    );
+    println!("after the operator's start: {:?}", tenant.wait_stopped(PROVEN).await?);
 
     let folder = cluster.folder().to_owned();
     let api = cluster.client().await?;
     drop(cluster);
-    ensure!(
-        api.apiserver_version().await.is_err(),
-        "the API server outlived its cluster"
-    );
+    ensure!(api.apiserver_version().await.is_err(), "the API server outlived its cluster");
     // Kept only where another test of this process has failed.
     let kept = folder.join("KEEP").exists();
-    ensure!(
-        kept || !folder.exists(),
-        "{} was left behind",
-        folder.display()
-    );
+    ensure!(kept || !folder.exists(), "{} was left behind", folder.display());
     Ok(())
 }

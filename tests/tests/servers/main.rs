@@ -13,8 +13,7 @@ use kube::core::{DynamicObject, Status};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 use tests::servers::{
-    Cluster, Installed, Role, Tenant, WorkloadSpec, dead_trigger, scaled_object_resource,
-    wait_until,
+    Cluster, Installed, Role, Tenant, WorkloadSpec, dead_trigger, scaled_object_resource, wait_until,
 };
 
 mod answers;
@@ -27,10 +26,7 @@ pub(crate) const PAUSED_REPLICAS: &str = "autoscaling.keda.sh/paused-replicas";
 pub(crate) const PROVEN: Duration = Duration::from_secs(30);
 
 /// The ScaledObjects of the tenant's namespace, with the daemon's own rights.
-pub(crate) async fn as_breakerbox(
-    cluster: &Cluster,
-    tenant: &Tenant,
-) -> Result<Api<DynamicObject>> {
+pub(crate) async fn as_breakerbox(cluster: &Cluster, tenant: &Tenant) -> Result<Api<DynamicObject>> {
     let client = cluster.client_for(Role::Breakerbox).await?;
     let resource = scaled_object_resource();
     Ok(Api::namespaced_with(client, &tenant.namespace, &resource))
@@ -66,8 +62,7 @@ pub(crate) async fn apply(
     configuration: &Value,
 ) -> kube::Result<DynamicObject> {
     let params = PatchParams::apply(manager);
-    api.patch("agent", &params, &Patch::Apply(configuration))
-        .await
+    api.patch("agent", &params, &Patch::Apply(configuration)).await
 }
 
 /// Reads the object and applies what `make` says of it, again while the status moves its
@@ -95,13 +90,7 @@ pub(crate) fn refusal(answer: kube::Result<DynamicObject>) -> Result<Box<Status>
     match answer {
         Ok(object) => bail!("accepted, but should not: {object:?}"),
         Err(kube::Error::Api(status)) => {
-            println!(
-                "{} {} {:?}: {}",
-                status.code,
-                status.reason,
-                causes(&status),
-                status.message
-            );
+            println!("{} {} {:?}: {}", status.code, status.reason, causes(&status), status.message);
             Ok(status)
         }
         Err(other) => Err(other.into()),
@@ -109,11 +98,7 @@ pub(crate) fn refusal(answer: kube::Result<DynamicObject>) -> Result<Box<Status>
 }
 
 pub(crate) fn causes(status: &Status) -> Vec<(String, String)> {
-    let causes = status
-        .details
-        .as_ref()
-        .map(|details| details.causes.as_slice());
-    let pair =
-        |cause: &kube::core::response::StatusCause| (cause.reason.clone(), cause.field.clone());
+    let causes = status.details.as_ref().map(|details| details.causes.as_slice());
+    let pair = |cause: &kube::core::response::StatusCause| (cause.reason.clone(), cause.field.clone());
     causes.unwrap_or_default().iter().map(pair).collect()
 }
