@@ -153,9 +153,9 @@ pub struct Inventory {
 }
 
 impl Inventory {
-    /// Takes a change in.
+    /// Takes a change in. Only a whole list proves that the cluster is heard: changes of one kind may go on
+    /// coming while the watch of another is dead.
     pub fn apply(&mut self, change: InventoryChange, at: Timestamp) {
-        self.heard_at = Some(at);
         match change {
             InventoryChange::Namespace(name, namespace) => {
                 self.namespaces.insert(name, namespace);
