@@ -144,6 +144,9 @@ mod tests {
             let intake = intake.clone();
             async move { intake.put(Envelope::without_ack(Fact::Tick)).await }
         });
+        while intake.waited_count() == 0 {
+            tokio::task::yield_now().await;
+        }
         assert!(taken.recv().await.is_some());
         assert!(taken.recv().await.is_some());
         second.await.unwrap().unwrap();

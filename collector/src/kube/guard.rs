@@ -13,8 +13,6 @@ const SHORT: Duration = Duration::from_secs(2);
 const MOST_EMPTY: u32 = 3;
 /// Longest wait before a fresh list.
 const LONGEST: Duration = Duration::from_secs(30);
-/// Shortest time from one connect to the next.
-pub const BETWEEN_CONNECTS: Duration = Duration::from_secs(1);
 
 /// What to do after a stream has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,17 +24,24 @@ pub enum Verdict {
 }
 
 /// The memory of how streams of one kind ended.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Streams {
+    first_wait: Duration,
     empty: u32,
     failures: u32,
 }
 
 impl Streams {
+    /// Nothing has ended yet. The first wait before a list is that long, each further one twice as long.
+    #[must_use]
+    pub const fn new(first_wait: Duration) -> Self {
+        Self { first_wait, empty: 0, failures: 0 }
+    }
+
     /// A stream ended by itself after `lasted`, having brought `events` events and bookmarks.
     pub fn ended(&mut self, events: u64, lasted: Duration) -> Verdict {
         if events > 0 || lasted >= SHORT {
-            *self = Self::default();
+            *self = Self::new(self.first_wait);
             return Verdict::Resume;
         }
         self.empty += 1;
@@ -46,7 +51,7 @@ impl Streams {
     /// A list, a connect or a stream failed, or the server said 410: only a list helps.
     pub fn failed(&mut self) -> Verdict {
         self.empty = 0;
-        let wait = BETWEEN_CONNECTS.saturating_mul(1 << self.failures.min(5)).min(LONGEST);
+        let wait = self.first_wait.saturating_mul(1 << self.failures.min(5)).min(LONGEST);
         self.failures = self.failures.saturating_add(1);
         Verdict::Relist(wait)
     }
@@ -72,7 +77,7 @@ mod tests {
 
     #[test]
     fn a_stream_that_worked_resumes_and_forgets_what_was() {
-        let mut streams = Streams::default();
+        let mut streams = Streams::new(Duration::from_secs(1));
         assert_eq!(streams.ended(0, NOW), Verdict::Resume);
         assert_eq!(streams.ended(0, NOW), Verdict::Resume);
         assert_eq!(streams.ended(1, NOW), Verdict::Resume);
@@ -82,7 +87,7 @@ mod tests {
 
     #[test]
     fn three_empty_streams_are_given_up_for_a_list_later_and_later() {
-        let mut streams = Streams::default();
+        let mut streams = Streams::new(Duration::from_secs(1));
         let mut waits = Vec::new();
         for _ in 0..8 {
             streams.ended(0, NOW);

@@ -21,6 +21,8 @@ pub struct Pace {
     pub watch_secs: u32,
     /// How much longer we wait before a silent connection counts as broken.
     pub grace: Duration,
+    /// Shortest time from one connect of a kind to the next, and first wait before a list after a failure.
+    pub between_connects: Duration,
     /// How often being heard, or being broken, is told at most.
     pub tell: Duration,
 }
@@ -28,7 +30,12 @@ pub struct Pace {
 impl Default for Pace {
     /// 30 s watches, 15 s of grace: with the engine's limit of 120 s, two may fail before anything is stale.
     fn default() -> Self {
-        Self { watch_secs: 30, grace: Duration::from_secs(15), tell: Duration::from_secs(1) }
+        Self {
+            watch_secs: 30,
+            grace: Duration::from_secs(15),
+            between_connects: Duration::from_secs(1),
+            tell: Duration::from_secs(1),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use kube::api::{Api, DynamicObject, ListParams, WatchEvent, WatchParams};
 use policy::inventory::InventoryChange;
 use tokio::sync::mpsc;
 
-use super::guard::{BETWEEN_CONNECTS, Streams, Verdict, jittered};
+use super::guard::{Streams, Verdict, jittered};
 use super::{Pace, WatchedKind, map};
 
 /// Objects of a page.
@@ -37,8 +37,8 @@ pub(super) async fn follow(
     news: mpsc::Sender<(WatchedKind, News)>,
 ) {
     let api: Api<DynamicObject> = Api::all_with(client, &kind.resource());
-    let mut streams = Streams::default();
-    let mut connects = Connects::default();
+    let mut streams = Streams::new(pace.between_connects);
+    let mut connects = Connects { between: pace.between_connects, last: None, count: 0 };
     loop {
         connects.wait().await;
         let verdict = match list(&api, kind).await {
@@ -184,9 +184,10 @@ async fn broken(kind: WatchedKind, why: &str, news: &mpsc::Sender<(WatchedKind, 
     }
 }
 
-/// Connects at most once a second, whatever the verdicts say.
-#[derive(Debug, Default)]
+/// Connects at most so often, whatever the verdicts say.
+#[derive(Debug)]
 struct Connects {
+    between: Duration,
     last: Option<tokio::time::Instant>,
     count: u32,
 }
@@ -194,7 +195,7 @@ struct Connects {
 impl Connects {
     async fn wait(&mut self) {
         if let Some(last) = self.last {
-            tokio::time::sleep_until(last + BETWEEN_CONNECTS).await;
+            tokio::time::sleep_until(last + self.between).await;
         }
         self.last = Some(tokio::time::Instant::now());
         self.count = self.count.wrapping_add(1);
