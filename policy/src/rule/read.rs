@@ -40,6 +40,9 @@ pub(super) struct Sink<'a> {
     pub(super) refs: Vec<Ref>,
 }
 
+/// What Slack's own secrets have in them, for lines that could not even be parsed.
+const SECRETS: [&str; 5] = ["hooks.slack.com/", "xoxb-", "xoxp-", "xoxe", "xapp-"];
+
 /// The keys that a map may have.
 pub(super) struct Keys {
     pub(super) known: &'static [&'static str],
@@ -114,9 +117,14 @@ impl<'a> Sink<'a> {
         self.push(kind, Severity::Warning, spot, message.into(), help.into());
     }
 
+    /// What stands at that spot may be a secret: no excerpt shows its line.
+    pub(super) fn hide(&mut self, spot: Spot) {
+        self.hidden.insert(spot.line);
+    }
+
     /// A secret that stands at that spot. Neither the message nor any excerpt of that line shows it.
     pub(super) fn secret(&mut self, spot: Spot, message: &str, help: &str) {
-        self.hidden.insert(spot.line);
+        self.hide(spot);
         self.error(Kind::InlineSecret, spot, message, help);
     }
 
@@ -135,7 +143,10 @@ impl<'a> Sink<'a> {
     /// The diagnostics, without the lines that hold secrets.
     pub(super) fn finish(mut self) -> Vec<Diagnostic> {
         for diagnostic in &mut self.list {
-            if self.hidden.contains(&diagnostic.place.line) {
+            let known = |line: &str| SECRETS.iter().any(|mark| line.contains(mark));
+            if self.hidden.contains(&diagnostic.place.line)
+                || diagnostic.excerpt.as_deref().is_some_and(known)
+            {
                 diagnostic.excerpt = None;
             }
         }
