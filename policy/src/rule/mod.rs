@@ -4,6 +4,12 @@
 //! applied, and each thing that can lead to a decision with the place it was written at. `file` holds the
 //! mirror types of the YAML, `compile` makes this from those, `diagnose` tells people what is wrong.
 
+mod compile;
+mod diagnose;
+mod file;
+mod glob;
+mod read;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -12,8 +18,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::money::{Money, Percent};
 use crate::price::PriceOverrides;
-use crate::subject::FieldName;
+use crate::subject::{FieldName, field};
 use crate::time::{Span, Timestamp};
+
+pub use compile::{Compiled, compile};
+pub use diagnose::{Diagnostic, DiagnosticKind, Diagnostics, Severity};
+pub use file::SourceFile;
+pub use glob::glob_matches;
 
 /// How far a rule may go. Ordered: the lower of the rule's mode and the daemon's ceiling holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -339,7 +350,7 @@ pub enum SecretRef {
 }
 
 /// How evidence becomes fields of a subject.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attribution {
     /// Principals whose word about some fields is believed (shared gateways). First match holds.
     pub delegates: Vec<Delegate>,
@@ -351,6 +362,25 @@ pub struct Attribution {
     pub claims: Vec<(Box<str>, FieldName)>,
     /// New subjects (breaker instances) that one source may bring in an hour; more go to `unattributed`.
     pub max_new_subjects_per_source: u32,
+}
+
+/// Namespace labels that are read where no rule says which.
+pub const NAMESPACE_LABELS: [(&str, &str); 2] = [("tenant", field::TENANT), ("team", field::TEAM)];
+
+/// New subjects that one source may bring in an hour where no rule says how many.
+pub const MAX_NEW_SUBJECTS: u32 = 1000;
+
+impl Default for Attribution {
+    /// What holds where no rule says otherwise: the namespace labels `tenant` and `team`, no delegates.
+    fn default() -> Self {
+        Self {
+            delegates: Vec::new(),
+            principals: Vec::new(),
+            namespace_labels: NAMESPACE_LABELS.iter().map(|(k, f)| ((*k).into(), (*f).into())).collect(),
+            claims: Vec::new(),
+            max_new_subjects_per_source: MAX_NEW_SUBJECTS,
+        }
+    }
 }
 
 /// A principal whose word is believed.
