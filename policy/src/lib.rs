@@ -7,6 +7,7 @@ pub mod attribution;
 pub mod breaker;
 pub mod decision;
 pub mod engine;
+pub mod explain;
 pub mod fact;
 pub mod inventory;
 pub mod ledger;

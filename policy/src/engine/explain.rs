@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::breaker::{Stage, State};
 use crate::decision::{ArmingCause, HoldState};
+use crate::explain::cause_in_words;
 use crate::fact::GuardCheck;
 use crate::money::Money;
 use crate::rule::Act;
@@ -148,20 +149,6 @@ impl Engine {
         } else {
             NotTrippedReason::NoTargets
         }
-    }
-}
-
-/// What an arming breaker waits for, in words.
-#[must_use]
-pub(super) fn cause_in_words(cause: ArmingCause) -> String {
-    match cause {
-        ArmingCause::Grace(until) => format!("its grace to end at {until}"),
-        ArmingCause::OnTimeFact => {
-            "a fact on time: what brought it over was late, or read while catching up".to_owned()
-        }
-        ArmingCause::RuleChange => "a person's approval: a change of rules brought it over".to_owned(),
-        ArmingCause::PriceChange => "a person's approval: a change of prices brought it over".to_owned(),
-        ArmingCause::Clock => "the clocks to agree".to_owned(),
     }
 }
 

@@ -171,7 +171,7 @@ fn detail(state: &State) -> Option<String> {
     match state {
         State::Clear | State::Warned => None,
         State::Arming { cause, since, decision } => {
-            Some(format!("{decision} since {since}: waits for {}", super::explain::cause_in_words(*cause)))
+            Some(format!("{decision} since {since}: waits for {}", crate::explain::cause_in_words(*cause)))
         }
         State::Tripped(trip) => Some(match trip.stage {
             Stage::Observed => format!("{} at {}: observed only", trip.decision, trip.since),
