@@ -70,7 +70,7 @@ fn a_trip_is_explained_from_its_facts_to_its_receipts() {
         receipt(45, vec![], ReceiptOutcome::Accepted { resource_version: "42".to_owned() }),
         receipt(195, vec![], ReceiptOutcome::Verified { signs, took: Span::from_millis(150) }),
     ];
-    golden("tripped", &policy::explain::decision(trip, &[order.clone()], &receipts));
+    golden("tripped", &policy::explain::decision(trip, std::slice::from_ref(&order), &receipts));
 }
 
 /// A world in which the reason holds for `acme`, and how it came about.
