@@ -65,6 +65,8 @@ pub struct Cold {
     pub largest: Vec<LargeCharge>,
     /// Usage without a price in the current window.
     pub unpriced: u64,
+    /// Reserved, not spent; not in the sum.
+    pub pending: Money,
     /// Trips in the current window.
     pub trips: u16,
     /// A person forgave the sum: no trip below this.
@@ -190,6 +192,7 @@ impl Cold {
             warned: 0,
             largest: Vec::new(),
             unpriced: 0,
+            pending: Money::ZERO,
             trips: 0,
             reset_mark: None,
             price_excess: Money::ZERO,

@@ -10,6 +10,7 @@ mod explain;
 mod hold;
 mod judge;
 mod lane;
+mod pending;
 mod reload;
 mod settings;
 mod snapshot;
@@ -122,6 +123,10 @@ pub struct Counters {
     pub accepted: u64,
     /// Of these, calls that used nothing.
     pub without_usage: u64,
+    /// Calls announced before they were spent.
+    pub reserved: u64,
+    /// Of these, taken back or lapsed.
+    pub voided: u64,
     /// Usage seen before.
     pub duplicates: u64,
     /// Ids seen before with other content.
@@ -154,6 +159,7 @@ pub struct Engine {
     prices_changed_at: Timestamp,
     inventory: Inventory,
     seen: Seen,
+    pending: pending::Pending,
     positions: Positions,
     hot: Vec<Hot>,
     cold: Vec<Cold>,
@@ -192,6 +198,7 @@ impl Engine {
             rules: Arc::default(),
             inventory: Inventory::default(),
             seen: Seen::default(),
+            pending: pending::Pending::default(),
             positions: BTreeMap::new(),
             hot: Vec::new(),
             cold: Vec::new(),

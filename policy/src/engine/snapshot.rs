@@ -19,6 +19,7 @@ use crate::rule::RuleSet;
 use crate::time::Timestamp;
 
 use super::hold::Hold;
+use super::pending::Pending;
 use super::stop::Stop;
 use super::{Counters, Engine, Positions, Settings, SourceStatus, Spend};
 
@@ -54,6 +55,7 @@ struct State<'a> {
     prices_changed_at: Timestamp,
     inventory: Cow<'a, Inventory>,
     seen: Cow<'a, Seen>,
+    pending: Cow<'a, Pending>,
     positions: Cow<'a, Positions>,
     hot: Cow<'a, [Hot]>,
     cold: Cow<'a, [Cold]>,
@@ -87,6 +89,7 @@ impl Engine {
             prices_changed_at: self.prices_changed_at,
             inventory: Cow::Borrowed(&self.inventory),
             seen: Cow::Borrowed(&self.seen),
+            pending: Cow::Borrowed(&self.pending),
             positions: Cow::Borrowed(&self.positions),
             hot: Cow::Borrowed(&self.hot),
             cold: Cow::Borrowed(&self.cold),
@@ -137,6 +140,7 @@ impl Engine {
         engine.prices_changed_at = state.prices_changed_at;
         engine.inventory = state.inventory.into_owned();
         engine.seen = state.seen.into_owned();
+        engine.pending = state.pending.into_owned();
         engine.positions = state.positions.into_owned();
         engine.hot = state.hot.into_owned();
         engine.cold = state.cold.into_owned();

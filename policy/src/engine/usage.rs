@@ -96,6 +96,9 @@ impl Engine {
         if let Some(reason) = refused {
             return self.refuse_row(batch, row, reason, out);
         }
+        if let Some(outcome) = self.settle_or_reserve(batch, row, lanes, out) {
+            return outcome;
+        }
         if row.occurred_at < self.now.minus(self.settings.horizon) {
             if !self.is_new_by_position(batch, row) {
                 return self.refuse_row(batch, row, RefusedReason::TooLate, out);
@@ -123,7 +126,13 @@ impl Engine {
         UsageOutcome::Accepted
     }
 
-    fn lane_of_row(&mut self, batch: &UsageBatch, row: &Usage, lanes: &mut [u32], out: &mut Outcome) -> u32 {
+    pub(super) fn lane_of_row(
+        &mut self,
+        batch: &UsageBatch,
+        row: &Usage,
+        lanes: &mut [u32],
+        out: &mut Outcome,
+    ) -> u32 {
         let kind = kind_of(&row.quantities);
         let origin = (row.origin as usize).min(batch.origins.len());
         let cell = origin * 3 + kind as usize;
@@ -178,6 +187,13 @@ impl Engine {
             self.post(*slot, &posting, out);
         }
         self.slot_scratch = slots;
+    }
+
+    /// What a row would cost, and which breakers it would add to.
+    pub(super) fn quote(&self, lane: u32, row: &Usage) -> (Money, Vec<u32>) {
+        let lane = self.lanes.get(lane);
+        let amount = price(&lane.meter, &row.quantities).map_or(Money::ZERO, |amount| amount.money);
+        (amount, lane.slots.as_slice().to_vec())
     }
 
     fn count_flags(&mut self, mut flags: u16) {

@@ -69,6 +69,8 @@ pub struct BreakerView {
     pub detail: Option<String>,
     /// Effective mode.
     pub mode: Mode,
+    /// Reserved by calls under way; not in the sum.
+    pub pending: Money,
     /// Trips in this window.
     pub trips: u16,
     /// Closed windows that were or turned out to be over.
@@ -161,6 +163,7 @@ impl Engine {
             state: cold.state.word().into(),
             detail: detail(&cold.state),
             mode: budget.mode.min(self.posture.ceiling),
+            pending: cold.pending,
             trips: cold.trips,
             breached_windows: u32::try_from(breached).unwrap_or(u32::MAX),
         }

@@ -175,6 +175,7 @@ impl Engine {
         while self.stops.front().is_some_and(|s| s.at <= oldest) {
             self.stops.pop_front();
         }
+        self.lapse_reservations();
         self.seen.sweep(self.now, self.settings.horizon);
         self.watch_sources(out);
         let armed: Vec<u32> = self.armed.iter().copied().collect();

@@ -199,6 +199,11 @@ impl UsageFlags {
     /// Neither the record's header nor its body told the cache counts.
     pub const CACHE_UNKNOWN: Self = Self(32);
 
+    /// The call is under way: reserved, not spent.
+    pub const PENDING: Self = Self(64);
+    /// The call came to nothing: its reservation is taken back.
+    pub const VOIDED: Self = Self(128);
+
     /// Both sets of bits.
     #[must_use]
     pub const fn with(self, other: Self) -> Self {

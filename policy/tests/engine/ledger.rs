@@ -1,7 +1,7 @@
 //! Adding up: once, exactly, in any order.
 
 use policy::engine::Engine;
-use policy::fact::{Fact, RefusedReason, UsageOutcome};
+use policy::fact::{Fact, RefusedReason, UsageFlags, UsageOutcome};
 use policy::rule::Mode;
 use policy::time::Span;
 
@@ -118,6 +118,32 @@ fn a_fact_a_little_ahead_of_midnight_belongs_to_the_next_day() {
     world.pass("2s");
     world.spend("acme", "1");
     assert_eq!(world.sum("tenant-daily/acme"), usd("46"));
+}
+
+#[test]
+fn reserved_money_is_shown_beside_the_sum_and_never_trips() {
+    let mut world = World::new();
+    let now = world.clock.wall;
+    let flagged = |world: &World, id: &str, dollars: &str, flag: UsageFlags| {
+        let Fact::Usage(mut batch) = world.usage(id, "acme", dollars, now, false) else { panic!("usage") };
+        batch.rows[0].flags = flag;
+        Fact::Usage(batch)
+    };
+    let pending = |world: &World| world.engine.breaker("tenant-daily/acme", now).unwrap().pending;
+    for id in ["a", "b", "c"] {
+        let reserve = flagged(&world, id, "40", UsageFlags::PENDING);
+        world.take(vec![reserve.clone(), reserve]);
+    }
+    assert_eq!((pending(&world), world.sum("tenant-daily/acme")), (usd("120"), usd("0")));
+    assert!(world.notices.is_empty());
+    world.take(vec![world.usage("a", "acme", "7", now, false)]);
+    assert_eq!((pending(&world), world.sum("tenant-daily/acme")), (usd("80"), usd("7")));
+    world.take(vec![flagged(&world, "b", "40", UsageFlags::VOIDED)]);
+    assert_eq!((pending(&world), world.sum("tenant-daily/acme")), (usd("40"), usd("7")));
+    let late = world.take(vec![world.usage("b", "acme", "7", now, false)]);
+    assert_ne!(late.usage, [[UsageOutcome::Accepted]], "what was voided is not posted afterwards");
+    world.pass("16m");
+    assert_eq!(pending(&world), usd("0"), "what nobody settles lapses");
 }
 
 #[test]
