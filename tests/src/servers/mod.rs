@@ -29,5 +29,6 @@ pub use audit::AuditWrite;
 pub use cluster::Cluster;
 pub use installed::Installed;
 pub use options::{KedaVersion, Role};
+pub use ports::free_port;
 pub use tenant::{StopSigns, Tenant, WorkloadSpec, cron_trigger, dead_trigger};
 pub use wait::{wait_for, wait_until};

@@ -34,3 +34,11 @@ pub(super) fn free<const N: usize>() -> Result<[u16; N]> {
         Err(found) => bail!("found only {} of {N} free ports on 127.0.0.1", found.len()),
     }
 }
+
+/// One such port.
+///
+/// # Errors
+/// As [`free`].
+pub fn free_port() -> Result<u16> {
+    free::<1>().map(|[port]| port)
+}
