@@ -111,6 +111,20 @@ impl Fake {
         self.state.lock().unwrap()
     }
 
+    // Short looks, each under a lock of its own: two guards in one expression would wait for each other.
+
+    pub fn replicas(&self, namespace: &str) -> i64 {
+        self.state().replicas(namespace)
+    }
+
+    pub fn scaled_object(&self, namespace: &str) -> Value {
+        self.state().scaled_object(namespace)
+    }
+
+    pub fn writes(&self) -> Vec<String> {
+        self.state().writes.clone()
+    }
+
     /// A namespace with a Deployment of some replicas, its HPA and its ScaledObject; gives back its UID.
     pub fn tenant(&self, namespace: &str, replicas: i64) -> String {
         let mut state = self.state();
@@ -161,6 +175,18 @@ impl State {
         object["metadata"]["uid"] = uid.unwrap_or_else(|| json!(format!("uid-{version}")));
         object["metadata"]["resourceVersion"] = json!(version);
         self.objects.insert(path.to_owned(), object);
+    }
+
+    /// The object of a path.
+    pub fn object(&self, path: &str) -> Option<Value> {
+        self.objects.get(path).cloned()
+    }
+
+    /// Changes the object of a path, as somebody else would.
+    pub fn edit(&mut self, path: &str, edit: impl FnOnce(&mut Value)) {
+        let mut object = self.objects[path].clone();
+        edit(&mut object);
+        self.put(path, object);
     }
 
     pub fn remove(&mut self, path: &str) {
