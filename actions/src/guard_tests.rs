@@ -153,7 +153,8 @@ fn what_is_protected_is_found_by_namespace_label_and_name() {
     };
     let object = |text: &str| text.parse::<ObjectKey>().unwrap();
     let none: [(&str, &str); 0] = [];
-    let cases: &[(&str, &str, &[(&str, &str)], bool)] = &[
+    type Case<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], bool);
+    let cases: &[Case<'_>] = &[
         ("shop/web", "Deployment/shop/web", &[], false),
         ("payments/web", "Deployment/payments/web", &[], true),
         ("kube-system/web", "Deployment/kube-system/web", &[], true),
