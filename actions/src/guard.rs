@@ -1,14 +1,15 @@
 //! Everything that can say no just before an effect.
 //!
 //! A pure function over evidence that the gateway has read at this moment: nine questions, always all of
-//! them, always in the order of [`GuardCheck`], so that a receipt shows what was asked and a person can see
-//! that nothing was skipped. Whatever could not be found out is a no for a stop. The guard never reads and
+//! them, always in the order of [`GuardCheck`] (less `Inventory`, which is the engine's: here the object was
+//! just read), so that a receipt shows what was asked and a person can see that nothing was skipped. Whatever could not be found out is a no for a stop. The guard never reads and
 //! never writes; the gateway writes only with a yes of its own in hand.
 //!
 //! Giving back is judged differently from stopping: it goes on in a freeze, needs no blast radius and no
 //! protection, and no rule's mode (the hold was made under one that allowed it). It still needs the
 //! daemon's ceiling, the Lease, the same object and a clock that can be believed.
 
+use policy::attribution::glob_matches;
 use policy::decision::Blast;
 use policy::fact::{GuardAnswer, GuardCheck};
 use policy::inventory::ObjectKey;
@@ -226,7 +227,7 @@ pub fn protection<'a>(
     for key in keys {
         let namespace = &*key.namespace;
         let always = PROTECTED_NAMESPACES.contains(&namespace) || namespace == own_namespace;
-        if always || rail.protected_namespaces.iter().any(|glob| matches_glob(glob, namespace)) {
+        if always || rail.protected_namespaces.iter().any(|glob| glob_matches(glob, namespace)) {
             return Some(format!("namespace `{namespace}` is protected"));
         }
         if rail.protected_objects.contains(key) {
@@ -245,21 +246,6 @@ pub fn protection<'a>(
 
 /// The label that always protects, whatever the rules say.
 const ALWAYS: (&str, &str) = ("breakerbox.dev/protected", "true");
-
-/// Whether a glob (`*` any run, `?` any one character) covers a whole text.
-fn matches_glob(glob: &str, text: &str) -> bool {
-    let mut rest = text.chars();
-    let mut globs = glob.chars();
-    match globs.next() {
-        None => text.is_empty(),
-        Some('*') => {
-            let tail = globs.as_str();
-            matches_glob(tail, text) || (rest.next().is_some() && matches_glob(glob, rest.as_str()))
-        }
-        Some('?') => rest.next().is_some() && matches_glob(globs.as_str(), rest.as_str()),
-        Some(c) => rest.next() == Some(c) && matches_glob(globs.as_str(), rest.as_str()),
-    }
-}
 
 #[cfg(test)]
 #[path = "guard_tests.rs"]

@@ -13,7 +13,7 @@ use world::scenarios::{self, World};
 
 struct InMemory(Fake);
 
-#[async_trait]
+#[async_trait(?Send)]
 impl World for InMemory {
     fn client(&self) -> Client {
         self.0.client()

@@ -13,7 +13,7 @@ use super::fake::PAUSED_REPLICAS;
 use super::{Actor, INSTALL, Timing, kind, order};
 
 /// A cluster, seen by its owner.
-#[async_trait]
+#[async_trait(?Send)]
 pub trait World: Sync {
     /// A client with the rights of the daemon.
     fn client(&self) -> Client;
