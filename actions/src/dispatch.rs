@@ -1,6 +1,6 @@
 //! Takes orders and sees each to its last receipt.
 //!
-//! In order for one target, side by side for several, at most so many at once; each order once, by its
+//! In order for one target (a later order ends the looking of the one before), side by side for several, at most so many at once; each order once, by its
 //! number. What may pass (no answer, 429, 5xx) is tried again with growing pauses until the order expires.
 //! It never waits for room: a full queue says so, since the engine that would wait is the one that makes
 //! receipts durable. What it holds in memory may be lost at any moment: the journal has every order.
@@ -259,8 +259,14 @@ impl Inner {
             .with_jitter()
             .without_max_times()
             .build();
-        let work =
-            Work { gateway: &self.gateway, receipts: &*self.receipts, timing: self.timing, order: &order };
+        let superseded = || self.state().queues.get(&order.target).is_some_and(|queue| !queue.is_empty());
+        let work = Work {
+            gateway: &self.gateway,
+            receipts: &*self.receipts,
+            timing: self.timing,
+            order: &order,
+            superseded: &superseded,
+        };
         loop {
             let end = match keda::carry_out(&work).await {
                 Ok(end) => end,

@@ -484,6 +484,23 @@ async fn an_order_is_taken_once_and_orders_of_one_target_run_in_their_order() {
 }
 
 #[tokio::test]
+async fn a_release_does_not_wait_for_the_proof_of_the_stop_that_it_ends() {
+    let fake = Fake::start().await;
+    let uid = fake.tenant("shop", 2);
+    let slow = Timing { stop_deadline: Duration::from_secs(600), ..quick() };
+    let actor = Actor::new(fake.client(), slow);
+    fake.state().keda = Keda::Dead;
+    actor.dispatch.submit(pause(1, "shop", &uid)).unwrap();
+    actor.dispatch.submit(order(2, &agent("shop"), &uid, RESTORE)).unwrap();
+    tokio::time::timeout(Duration::from_secs(60), actor.dispatch.idle())
+        .await
+        .expect("nobody waits 10 minutes");
+    assert_eq!(actor.notebook.kinds(1), ["Prepared", "Accepted", "NotObserved"]);
+    assert_eq!(actor.notebook.kinds(2), ["Accepted", "Verified"], "{:?}", actor.notebook.last(2));
+    assert_eq!(fake.replicas("shop"), 2);
+}
+
+#[tokio::test]
 async fn a_full_queue_and_a_draining_one_say_so_and_take_nothing() {
     let (_fake, actor, uid) = running().await;
     let limits = Limits { queue: 2, ..Limits::default() };

@@ -186,12 +186,16 @@ async fn a_dead_operator_is_not_believed_and_its_work_is_done_for_it_once_the_hp
     Ok(())
 }
 
-/// Needs `tests/servers/install --all`; says so and proves nothing where 2.16 is not installed.
+/// Needs `tests/servers/install --all`. Where that was asked for (`BREAKERBOX_TEST_ALL`) a missing 2.16 is
+/// an error; elsewhere the test says that it did not run.
 #[tokio::test]
 async fn an_old_keda_that_loses_its_own_race_is_proven_all_the_same() -> Result<()> {
     let cluster = match Cluster::start_with(KedaVersion::V2_16).await {
         Ok(cluster) => cluster,
-        Err(error) if error.to_string().contains("install --all") => {
+        Err(error)
+            if error.to_string().contains("install --all")
+                && std::env::var_os("BREAKERBOX_TEST_ALL").is_none() =>
+        {
             println!("not run: {error}");
             return Ok(());
         }

@@ -93,6 +93,9 @@ pub(crate) struct Work<'a> {
     pub(crate) receipts: &'a dyn Receipts,
     pub(crate) timing: Timing,
     pub(crate) order: &'a Order,
+    /// Whether a later order for the same target waits: then looking on serves nobody, and a person's
+    /// release must not wait for the proof of the stop that it ends.
+    pub(crate) superseded: &'a (dyn Fn() -> bool + Sync),
 }
 
 impl Work<'_> {

@@ -219,7 +219,7 @@ pub(crate) fn replaced(mut answers: Vec<GuardAnswer>, why: &str) -> Vec<GuardAns
     answers
 }
 
-/// Looks until the four signs agree or the deadline passes. With `may_scale`, a workload that runs on
+/// Looks until the four signs agree, the deadline passes or a later order waits. With `may_scale`, a workload that runs on
 /// without an HPA is set to zero.
 pub(crate) async fn look_on(
     work: &Work<'_>,
@@ -249,7 +249,7 @@ pub(crate) async fn look_on(
                 answers = no;
             }
         }
-        if Instant::now() >= deadline {
+        if Instant::now() >= deadline || (work.superseded)() {
             let end = End { guard: answers, outcome: ReceiptOutcome::NotObserved { signs } };
             return Ok((end, view.and_then(|view| view.scale)));
         }

@@ -108,7 +108,7 @@ fn is_ours(gateway: &Gateway, seen: &Seen) -> bool {
     }
 }
 
-/// Looks until everything is back, or the deadline passes.
+/// Looks until everything is back, the deadline passes or a later order waits.
 async fn wait(work: &Work<'_>, since: Instant) -> Result<ReceiptOutcome, ApiError> {
     let target = &work.order.target;
     let deadline = Instant::now() + work.timing.restore_deadline;
@@ -125,7 +125,7 @@ async fn wait(work: &Work<'_>, since: Instant) -> Result<ReceiptOutcome, ApiErro
             let took = Span::from_millis(i64::try_from(since.elapsed().as_millis()).unwrap_or(i64::MAX));
             return Ok(ReceiptOutcome::Verified { signs, took });
         }
-        if Instant::now() >= deadline {
+        if Instant::now() >= deadline || (work.superseded)() {
             return Ok(ReceiptOutcome::RestoreIncomplete { signs });
         }
         sleep(work.timing.poll).await;
