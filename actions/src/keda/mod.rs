@@ -1,0 +1,138 @@
+//! KEDA's ScaledObjects: to zero and held there, proven, and given back.
+//!
+//! Every flow here can be begun again at any point and comes to the same end: it reads what is there,
+//! and writes only what is missing. That is what a crash between a write and its receipt needs, and what a
+//! request without an answer needs.
+
+pub mod object;
+pub mod operator;
+pub(crate) mod pause;
+pub(crate) mod raise;
+pub mod release;
+pub(crate) mod restore;
+pub(crate) mod standing;
+
+use std::time::Duration;
+
+use policy::decision::{Effect, Order};
+use policy::fact::{GuardAnswer, PriorState, Receipt, ReceiptOutcome};
+
+use crate::api_error::ApiError;
+use crate::failpoint;
+use crate::gateway::{Gateway, Warrant};
+use crate::receipts::{NotDurable, Receipts};
+
+/// How often a write is tried when the object changes under us (actions: re-read, guard again, at most 5).
+pub(crate) const TRIES: usize = 5;
+
+/// How long things may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// Time between two looks at a target. Default 250 ms.
+    pub poll: Duration,
+    /// A pause that is not proven by then is `NotObserved`. Default 45 s: below the 60 s after which the
+    /// engine fires again, above the 30 s of a pod's usual termination grace.
+    pub stop_deadline: Duration,
+    /// How long a workload may run on without an HPA before we scale it ourselves. Default 3 s: KEDA 2.20
+    /// needs 0.15 s, an older one up to its pollingInterval, and loses the race now and then.
+    pub scale_grace: Duration,
+    /// A restore that is not proven by then is `RestoreIncomplete`. Default 90 s.
+    pub restore_deadline: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            poll: Duration::from_millis(250),
+            stop_deadline: Duration::from_secs(45),
+            scale_grace: Duration::from_secs(3),
+            restore_deadline: Duration::from_secs(90),
+        }
+    }
+}
+
+/// What came of an order, for its last receipt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct End {
+    pub(crate) guard: Vec<GuardAnswer>,
+    pub(crate) outcome: ReceiptOutcome,
+}
+
+/// Why an order stopped half way.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Halt {
+    #[error(transparent)]
+    NotDurable(#[from] NotDurable),
+    #[error(transparent)]
+    Api(#[from] ApiError),
+}
+
+impl End {
+    pub(crate) fn refused(guard: Vec<GuardAnswer>) -> Self {
+        Self { guard, outcome: ReceiptOutcome::Refused }
+    }
+
+    pub(crate) fn not_stopped(
+        guard: Vec<GuardAnswer>,
+        replicas: Option<u32>,
+        because: impl Into<String>,
+    ) -> Self {
+        Self { guard, outcome: ReceiptOutcome::NotStopped { replicas, because: because.into() } }
+    }
+
+    /// The object changed under each of our tries.
+    pub(crate) fn contended(guard: Vec<GuardAnswer>, what: &str) -> Self {
+        let error = format!("{what} changed {TRIES} times while it was written");
+        Self { guard, outcome: ReceiptOutcome::Failed { error, retryable: true } }
+    }
+}
+
+/// One order at work.
+pub(crate) struct Work<'a> {
+    pub(crate) gateway: &'a Gateway,
+    pub(crate) receipts: &'a dyn Receipts,
+    pub(crate) timing: Timing,
+    pub(crate) order: &'a Order,
+    /// Whether a later order for the same target waits: then looking on serves nobody, and a person's
+    /// release must not wait for the proof of the stop that it ends.
+    pub(crate) superseded: &'a (dyn Fn() -> bool + Sync),
+}
+
+impl Work<'_> {
+    /// The warrant that the order is.
+    pub(crate) const fn warrant(&self) -> Warrant<'_> {
+        match self.order.effect {
+            Effect::PauseToZero => Warrant::Stop(self.order),
+            Effect::ReverseRaise { .. } => Warrant::Reverse(self.order),
+            Effect::Restore { .. } => Warrant::GiveBack(self.order),
+        }
+    }
+
+    /// Sends a receipt and waits until it is durable.
+    pub(crate) async fn tell(
+        &self,
+        guard: &[GuardAnswer],
+        outcome: ReceiptOutcome,
+    ) -> Result<(), NotDurable> {
+        let at = self.gateway.now();
+        self.receipts.send(Receipt { order: self.order.id, at, guard: guard.to_vec(), outcome }).await
+    }
+
+    /// The write-ahead undo: what the target is like, durable before anything is changed.
+    async fn prepared(&self, guard: &[GuardAnswer], prior: PriorState) -> Result<(), NotDurable> {
+        failpoint::PAUSE_BEFORE_PREPARED.reached();
+        self.tell(guard, ReceiptOutcome::Prepared(prior)).await?;
+        failpoint::PAUSE_AFTER_PREPARED.reached();
+        Ok(())
+    }
+}
+
+/// Carries out one order, up to its last receipt, which the caller sends.
+pub(crate) async fn carry_out(work: &Work<'_>) -> Result<End, Halt> {
+    match &work.order.effect {
+        Effect::PauseToZero => pause::pause(work).await,
+        Effect::ReverseRaise { workload } => raise::reverse(work, workload).await,
+        // The marks on the object say what is ours; the journal's copy is for people.
+        Effect::Restore { .. } => restore::restore(work).await,
+    }
+}
