@@ -1,1 +1,3 @@
 //! Turns orders into effects and receipts.
+
+pub mod notify;

@@ -1,0 +1,5 @@
+//! Slack.
+
+mod blocks;
+
+pub use blocks::{SlackPost, slack_post};
