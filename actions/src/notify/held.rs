@@ -27,7 +27,10 @@ pub(super) fn tell(scene: &Scene<'_>, target: &ObjectKey, to: HoldState, detail:
         ),
         HoldState::Contested => (
             format!("{} is contested: {target} is raised again and again; {}", scene.who, scene.spent),
-            vec!["We reversed it twice and fight no longer: it may run and spend. Find who raises it.".to_owned()],
+            vec![
+                "We reversed it twice and fight no longer: it may run and spend. Find who raises it."
+                    .to_owned(),
+            ],
             vec![look(target), release(target)],
             false,
         ),
@@ -37,7 +40,9 @@ pub(super) fn tell(scene: &Scene<'_>, target: &ObjectKey, to: HoldState, detail:
             vec![look(target), release(target)],
             false,
         ),
-        HoldState::Restoring => (format!("{}: giving back {target}", scene.who), Vec::new(), Vec::new(), false),
+        HoldState::Restoring => {
+            (format!("{}: giving back {target}", scene.who), Vec::new(), Vec::new(), false)
+        }
         HoldState::Released => (given_back(scene, target, detail), Vec::new(), Vec::new(), false),
     };
     if !detail.is_empty() {
@@ -71,7 +76,12 @@ fn given_back(scene: &Scene<'_>, target: &ObjectKey, detail: &str) -> String {
 fn look(target: &ObjectKey) -> Action {
     action(
         "look at it",
-        format!("kubectl describe {} {} -n {}", target.kind.word().to_lowercase(), target.name, target.namespace),
+        format!(
+            "kubectl describe {} {} -n {}",
+            target.kind.word().to_lowercase(),
+            target.name,
+            target.namespace
+        ),
     )
 }
 

@@ -4,6 +4,7 @@ mod held;
 mod message;
 mod render;
 pub mod slack;
+pub mod webhook;
 mod words;
 
 pub use message::{Action, Field, Message, Standing, TargetLine};

@@ -150,7 +150,9 @@ fn tripped(scene: &Scene<'_>, targets: &[ObjectKey], left: &[(ObjectKey, String)
             vec!["Mode `approve`: these would be stopped, after a person's yes.".to_owned()]
         }
         (false, Mode::Enforce) => {
-            vec!["These are to be stopped. This message says so once each is proven to be at zero.".to_owned()]
+            vec![
+                "These are to be stopped. You are told once all of them are proven to be at zero.".to_owned(),
+            ]
         }
     };
     let would = mode < Mode::Enforce;
@@ -179,7 +181,8 @@ fn tripped(scene: &Scene<'_>, targets: &[ObjectKey], left: &[(ObjectKey, String)
 fn withheld(scene: &Scene<'_>, targets: &[ObjectKey], answers: &[GuardAnswer]) -> Told {
     let id = scene.notice.decision.id;
     let noes: Vec<&GuardAnswer> = answers.iter().filter(|a| !a.pass).collect();
-    let asks = noes.iter().any(|a| a.check == GuardCheck::Mode) && scene.notice.decision.mode == Mode::Approve;
+    let asks =
+        noes.iter().any(|a| a.check == GuardCheck::Mode) && scene.notice.decision.mode == Mode::Approve;
     let title = if asks {
         format!("{} waits for a person's yes: {}", scene.who, scene.spent)
     } else {
@@ -308,7 +311,8 @@ fn fields(scene: &Scene<'_>, stops: bool) -> Vec<Field> {
         }
     }
     put("Mode", scene.notice.decision.mode.word().to_owned());
-    for (name, value) in words::times(&scene.notice.times) {
+    let all = scene.notice.targets.iter().all(|(_, state)| *state == HoldState::Verified);
+    for (name, value) in words::times(&scene.notice.times, all) {
         put(name, value);
     }
     fields

@@ -175,8 +175,9 @@ pub(super) const fn topic_word(topic: PageTopic) -> &'static str {
     }
 }
 
-/// The times of a stop as name and value, as far as they are known.
-pub(super) fn times(times: &Times) -> Vec<(&'static str, String)> {
+/// The times of a stop as name and value, as far as they are known. The last two are those of the latest
+/// object; only where `all` are at zero may they be read as those of the whole stop.
+pub(super) fn times(times: &Times, all: bool) -> Vec<(&'static str, String)> {
     let mut named = Vec::new();
     if let Some(at) = times.occurred_at {
         named.push(("Charge that crossed", at.to_string()));
@@ -185,12 +186,13 @@ pub(super) fn times(times: &Times) -> Vec<(&'static str, String)> {
         named.push(("Decided", at.to_string()));
     }
     if let Some(at) = times.accepted_at {
-        named.push(("Accepted by the API server", at.to_string()));
+        let name = if all { "Accepted by the API server" } else { "Last accepted by the API server" };
+        named.push((name, at.to_string()));
     }
     if let Some(at) = times.verified_at {
-        let after = times.accepted_at.map(|accepted| at.since(accepted)).filter(|span| *span >= Span::ZERO);
-        let after = after.map_or(String::new(), |span| format!(", {span} later"));
-        named.push(("Proven at zero", format!("{at}{after}")));
+        let after = times.accepted_at.filter(|accepted| all && at >= *accepted);
+        let after = after.map_or(String::new(), |accepted| format!(", {} later", at.since(accepted)));
+        named.push((if all { "Proven at zero" } else { "Last one proven at zero" }, format!("{at}{after}")));
     }
     named
 }

@@ -54,7 +54,9 @@ pub fn slack_post(message: &Message) -> SlackPost {
     let actions: Vec<String> = message
         .actions
         .iter()
-        .map(|a| format!("• {}: `{}`", fit::escaped(&a.what, SECTION / 8), fit::escaped(&a.command, SECTION / 8)))
+        .map(|a| {
+            format!("• {}: `{}`", fit::escaped(&a.what, SECTION / 8), fit::escaped(&a.command, SECTION / 8))
+        })
         .collect();
     blocks.extend(section(Some("What now"), &actions, TARGETS));
     if !message.footer.is_empty() {
@@ -95,9 +97,7 @@ fn section(heading: Option<&str>, lines: &[String], count: usize) -> Option<Slac
     let heading = heading.map_or(String::new(), |heading| format!("*{heading}*\n"));
     let room = SECTION - heading.chars().count();
     let text = format!("{heading}{}", fit::lines(lines, room, count));
-    Some(SlackBlock::Section(
-        SlackSectionBlock::new().with_text(SlackBlockText::MarkDown(verbatim(text))),
-    ))
+    Some(SlackBlock::Section(SlackSectionBlock::new().with_text(SlackBlockText::MarkDown(verbatim(text)))))
 }
 
 fn figures(message: &Message) -> Option<SlackBlock> {

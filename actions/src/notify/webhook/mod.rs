@@ -1,0 +1,5 @@
+//! Signed webhook.
+
+mod body;
+
+pub use body::{SCHEMA, webhook_body};
