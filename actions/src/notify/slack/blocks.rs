@@ -68,7 +68,7 @@ pub fn slack_post(message: &Message) -> SlackPost {
 /// A sign that is seen before the words are read.
 const fn sign(severity: Severity) -> &'static str {
     match severity {
-        Severity::Info => "🟢",
+        Severity::Info => "🔵",
         Severity::Warning => "🟡",
         Severity::Critical => "🔴",
     }
