@@ -214,3 +214,38 @@ fn slack_limits_hold_whatever_the_names_are() {
         assert!(!post.text.contains('<'), "{}: nothing may call a channel: {}", scene.name, post.text);
     }
 }
+
+/// Keys of an object and of the objects in it.
+fn keys(value: &serde_json::Value, found: &mut BTreeSet<String>) {
+    match value {
+        serde_json::Value::Object(map) => map.iter().for_each(|(key, value)| {
+            found.insert(key.clone());
+            keys(value, found);
+        }),
+        serde_json::Value::Array(list) => list.iter().for_each(|value| keys(value, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_field_and_state_of_the_webhook_is_in_its_reference() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/webhook.md");
+    let page = fs::read_to_string(page).unwrap();
+    let mut want = BTreeSet::new();
+    for scene in all() {
+        let body: serde_json::Value =
+            serde_json::from_str(&webhook_body(&scene.notice, &message(&scene))).unwrap();
+        keys(&body, &mut want);
+        want.extend(
+            body["targets"].as_array().unwrap().iter().map(|t| t["state"].as_str().unwrap().to_owned()),
+        );
+        for word in ["kind", "cause", "topic"].iter().filter_map(|key| body["decision"][key].as_str()) {
+            want.insert(word.to_owned());
+        }
+    }
+    let missing: Vec<_> = want
+        .iter()
+        .filter(|word| !page.contains(&format!("`{word}`")) && !page.contains(&format!(".{word}`")))
+        .collect();
+    assert!(want.len() > 60 && missing.is_empty(), "not in docs/webhook.md: {missing:?}");
+}
