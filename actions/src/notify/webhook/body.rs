@@ -150,7 +150,7 @@ fn decision(notice: &Notice) -> DecisionBody<'_> {
         at: instant(decision.at),
         kind: kind_word(&decision.kind),
         mode: decision.mode.word(),
-        rule: (!place.file.is_empty()).then(|| RuleBody { file: &place.file, line: place.line }),
+        rule: (!place.file.is_empty()).then_some(RuleBody { file: &place.file, line: place.line }),
         rules: &decision.why.rules,
         prices: &decision.why.prices,
         threshold: None,
