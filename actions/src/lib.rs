@@ -15,6 +15,7 @@ pub mod guard;
 pub mod keda;
 pub mod lease;
 pub mod live;
+pub mod notify;
 pub mod now;
 pub mod receipts;
 pub mod undo;

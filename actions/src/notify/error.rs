@@ -1,0 +1,94 @@
+//! Why a message did not get there. Never holds a token, a signing secret or a secret URL.
+
+use std::time::Duration;
+
+use super::secret::SecretError;
+
+/// Why a receiver did not get a message.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotifyError {
+    /// Its secret could not be read.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// The route is not in the rules, and there is no page route to stand in for it.
+    #[error("route `{route}` is not in the rules any more, and the guardrail names no page route")]
+    NoRoute {
+        /// Name of the route.
+        route: String,
+    },
+    /// The address cannot be used.
+    #[error("the address of {receiver} {what}")]
+    Address {
+        /// The receiver.
+        receiver: String,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// It answered that it will not take the message; the same again would not help.
+    #[error("{receiver} refused it: {answer}{help}")]
+    Refused {
+        /// The receiver.
+        receiver: String,
+        /// Its answer.
+        answer: String,
+        /// What to do about it, after a semicolon; may be empty.
+        help: &'static str,
+    },
+    /// It answered that it cannot take the message now.
+    #[error("{receiver} cannot take it now: {answer}")]
+    Busy {
+        /// The receiver.
+        receiver: String,
+        /// Its answer.
+        answer: String,
+        /// How long it asked us to wait (`Retry-After`).
+        after: Option<Duration>,
+    },
+    /// It could not be reached, or did not answer as it should.
+    #[error("{receiver} cannot be reached: {what}")]
+    Unreachable {
+        /// The receiver.
+        receiver: String,
+        /// What happened.
+        what: String,
+    },
+    /// It did not answer in time. The message may have arrived.
+    #[error("{receiver} did not answer within {} s", .within.as_secs())]
+    TimedOut {
+        /// The receiver.
+        receiver: String,
+        /// How long it was given.
+        within: Duration,
+    },
+}
+
+impl NotifyError {
+    /// Whether the same message can get there later without anybody changing anything here.
+    #[must_use]
+    pub const fn is_retryable(&self) -> bool {
+        match self {
+            Self::Busy { .. } | Self::Unreachable { .. } | Self::TimedOut { .. } => true,
+            Self::Secret(error) => error.is_retryable(),
+            Self::NoRoute { .. } | Self::Address { .. } | Self::Refused { .. } => false,
+        }
+    }
+
+    /// How long the receiver asked us to wait.
+    pub(crate) const fn after(&self) -> Option<Duration> {
+        match self {
+            Self::Busy { after, .. } => *after,
+            _ => None,
+        }
+    }
+}
+
+/// An error with all its causes, without anything that was in a URL.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text = format!("{text}: {cause}");
+        next = cause.source();
+    }
+    text
+}

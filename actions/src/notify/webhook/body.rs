@@ -1,0 +1,273 @@
+//! The webhook's body: `breakerbox.notice.v1`, documented in `docs/webhook.md`.
+//!
+//! Fields are added, never renamed or removed, within `v1`. Money is decimal text with every digit, since
+//! JSON numbers are floats to most readers.
+
+use policy::decision::{ArmingCause, DecisionKind, Notice, ReleaseCause, Times};
+use policy::money::Money;
+use policy::time::Timestamp;
+use serde::Serialize;
+
+use crate::notify::message::{Message, severity_word};
+use crate::notify::words;
+
+/// Name and version of the body.
+pub const SCHEMA: &str = "breakerbox.notice.v1";
+
+#[derive(Serialize)]
+struct Body<'a> {
+    schema: &'static str,
+    key: &'a str,
+    thread: &'a str,
+    route: &'a str,
+    severity: &'static str,
+    progress: bool,
+    repeat: bool,
+    title: &'a str,
+    text: String,
+    decision: DecisionBody<'a>,
+    breaker: Option<BreakerBody<'a>>,
+    spend: Option<SpendBody<'a>>,
+    targets: Vec<TargetBody<'a>>,
+    times: TimesBody,
+    actions: Vec<ActionBody<'a>>,
+}
+
+#[derive(Serialize)]
+struct DecisionBody<'a> {
+    id: String,
+    at: Option<String>,
+    kind: &'static str,
+    mode: &'static str,
+    rule: Option<RuleBody<'a>>,
+    rules: &'a str,
+    prices: &'a str,
+    threshold: Option<String>,
+    cause: Option<&'static str>,
+    hold: Option<HoldBody<'a>>,
+    guard: Vec<GuardBody<'a>>,
+    topic: Option<&'static str>,
+    detail: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct RuleBody<'a> {
+    file: &'a str,
+    line: u32,
+}
+
+#[derive(Serialize)]
+struct HoldBody<'a> {
+    object: String,
+    from: &'static str,
+    to: &'static str,
+    detail: &'a str,
+}
+
+#[derive(Serialize)]
+struct GuardBody<'a> {
+    check: &'static str,
+    pass: bool,
+    detail: &'a str,
+}
+
+#[derive(Serialize)]
+struct BreakerBody<'a> {
+    name: &'a str,
+    budget: &'a str,
+    instance: &'a str,
+    start: Option<String>,
+    end: Option<String>,
+}
+
+#[derive(Serialize)]
+struct SpendBody<'a> {
+    spent_usd: String,
+    limit_usd: String,
+    charges: u64,
+    unpriced: u64,
+    largest: Vec<ChargeBody<'a>>,
+}
+
+#[derive(Serialize)]
+struct ChargeBody<'a> {
+    fact: &'a str,
+    occurred_at: Option<String>,
+    usd: String,
+}
+
+#[derive(Serialize)]
+struct TargetBody<'a> {
+    object: String,
+    state: &'static str,
+    words: &'a str,
+}
+
+#[derive(Serialize)]
+struct TimesBody {
+    occurred_at: Option<String>,
+    decided_at: Option<String>,
+    accepted_at: Option<String>,
+    verified_at: Option<String>,
+}
+
+#[derive(Serialize)]
+struct ActionBody<'a> {
+    what: &'a str,
+    command: &'a str,
+}
+
+/// The body as JSON, in a fixed order of fields: the same notice gives the same bytes.
+#[must_use]
+pub fn webhook_body(notice: &Notice, message: &Message) -> String {
+    let about_money = !matches!(notice.decision.kind, DecisionKind::Page { .. });
+    let body = Body {
+        schema: SCHEMA,
+        key: &notice.key,
+        thread: &notice.thread,
+        route: &notice.route,
+        severity: severity_word(notice.severity),
+        progress: notice.progress,
+        repeat: message.repeat,
+        title: &message.title,
+        text: message.to_string(),
+        decision: decision(notice),
+        breaker: breaker(notice),
+        spend: (about_money && notice.decision.why.breaker.is_some()).then(|| spend(notice)),
+        targets: targets(message),
+        times: times(&notice.times),
+        actions: message.actions.iter().map(|a| ActionBody { what: &a.what, command: &a.command }).collect(),
+    };
+    // Only text, numbers and lists of them: there is nothing that could fail to become JSON.
+    serde_json::to_string(&body).unwrap_or_default()
+}
+
+fn decision(notice: &Notice) -> DecisionBody<'_> {
+    let decision = &notice.decision;
+    let place = &decision.why.place;
+    let mut body = DecisionBody {
+        id: decision.id.to_string(),
+        at: instant(decision.at),
+        kind: kind_word(&decision.kind),
+        mode: decision.mode.word(),
+        rule: (!place.file.is_empty()).then_some(RuleBody { file: &place.file, line: place.line }),
+        rules: &decision.why.rules,
+        prices: &decision.why.prices,
+        threshold: None,
+        cause: None,
+        hold: None,
+        guard: Vec::new(),
+        topic: None,
+        detail: None,
+    };
+    match &decision.kind {
+        DecisionKind::Warned { threshold } => body.threshold = Some(threshold.to_string()),
+        DecisionKind::Arming { cause } => body.cause = Some(arming_word(*cause)),
+        DecisionKind::Released { cause, .. } => {
+            body.cause = Some(release_word(cause));
+            body.detail = match cause {
+                ReleaseCause::Reset(actor) | ReleaseCause::Person(actor) => Some(actor),
+                ReleaseCause::WindowRolled | ReleaseCause::FellBelow => None,
+            };
+        }
+        DecisionKind::Withheld { answers, .. } => {
+            body.guard = answers
+                .iter()
+                .map(|a| GuardBody { check: a.check.word(), pass: a.pass, detail: &a.detail })
+                .collect();
+        }
+        DecisionKind::Hold { target, from, to, detail } => {
+            body.hold =
+                Some(HoldBody { object: target.to_string(), from: from.word(), to: to.word(), detail });
+        }
+        DecisionKind::Commanded { what, refused } => body.detail = Some(refused.as_ref().unwrap_or(what)),
+        DecisionKind::Page { topic, detail } => {
+            body.topic = Some(words::topic_word(*topic));
+            body.detail = Some(detail);
+        }
+        DecisionKind::Tripped { .. } | DecisionKind::BreachedAfterClose => {}
+    }
+    body
+}
+
+fn breaker(notice: &Notice) -> Option<BreakerBody<'_>> {
+    let breaker = notice.decision.why.breaker.as_ref()?;
+    let (instance, budget) = words::who(Some(breaker));
+    let (start, end) = (instant(breaker.start), instant(breaker.end));
+    Some(BreakerBody { name: &breaker.name, budget, instance, start, end })
+}
+
+fn spend(notice: &Notice) -> SpendBody<'_> {
+    let why = &notice.decision.why;
+    SpendBody {
+        spent_usd: usd(why.sum),
+        limit_usd: usd(why.limit),
+        charges: why.facts,
+        unpriced: why.unpriced,
+        largest: why
+            .largest
+            .iter()
+            .map(|c| ChargeBody { fact: &c.fact, occurred_at: instant(c.occurred_at), usd: usd(c.amount) })
+            .collect(),
+    }
+}
+
+fn targets(message: &Message) -> Vec<TargetBody<'_>> {
+    message
+        .targets
+        .iter()
+        .map(|t| TargetBody { object: t.target.to_string(), state: t.standing.word(), words: &t.words })
+        .collect()
+}
+
+fn times(times: &Times) -> TimesBody {
+    TimesBody {
+        occurred_at: times.occurred_at.and_then(instant),
+        decided_at: times.decided_at.and_then(instant),
+        accepted_at: times.accepted_at.and_then(instant),
+        verified_at: times.verified_at.and_then(instant),
+    }
+}
+
+/// RFC 3339 in UTC; nothing for the ends of time that a lifetime window has.
+fn instant(at: Timestamp) -> Option<String> {
+    at.to_utc().map(|_| at.to_string())
+}
+
+/// Every digit, without the unit.
+fn usd(amount: Money) -> String {
+    amount.exact().trim_end_matches(" USD").to_owned()
+}
+
+const fn kind_word(kind: &DecisionKind) -> &'static str {
+    match kind {
+        DecisionKind::Warned { .. } => "warned",
+        DecisionKind::Arming { .. } => "arming",
+        DecisionKind::Tripped { .. } => "tripped",
+        DecisionKind::Withheld { .. } => "withheld",
+        DecisionKind::Released { .. } => "released",
+        DecisionKind::BreachedAfterClose => "breached-after-close",
+        DecisionKind::Hold { .. } => "hold",
+        DecisionKind::Commanded { .. } => "commanded",
+        DecisionKind::Page { .. } => "page",
+    }
+}
+
+const fn arming_word(cause: ArmingCause) -> &'static str {
+    match cause {
+        ArmingCause::Grace(_) => "grace",
+        ArmingCause::OnTimeFact => "on-time-fact",
+        ArmingCause::RuleChange => "rule-change",
+        ArmingCause::PriceChange => "price-change",
+        ArmingCause::Clock => "clock",
+    }
+}
+
+const fn release_word(cause: &ReleaseCause) -> &'static str {
+    match cause {
+        ReleaseCause::WindowRolled => "window-rolled",
+        ReleaseCause::FellBelow => "fell-below",
+        ReleaseCause::Reset(_) => "reset",
+        ReleaseCause::Person(_) => "person",
+    }
+}
