@@ -1,1 +1,3 @@
-//! The breakerbox daemon.
+//! The breakerbox daemon: the only place where policy, collector and actions meet.
+
+pub mod journal;
