@@ -46,12 +46,12 @@ CREATE TABLE notices(id INTEGER PRIMARY KEY, seq INTEGER NOT NULL, at INTEGER NO
 CREATE INDEX notices_unsettled ON notices(id) WHERE settled = 0;
 CREATE TABLE deliveries(key TEXT NOT NULL, receiver TEXT NOT NULL, thread TEXT NOT NULL, handle TEXT,
                         at INTEGER NOT NULL, PRIMARY KEY(key, receiver)) WITHOUT ROWID;
-CREATE TABLE rollups_minute(start INTEGER NOT NULL, subject TEXT NOT NULL, model TEXT NOT NULL,
-                            tenant TEXT, amount TEXT NOT NULL, facts INTEGER NOT NULL,
-                            unpriced INTEGER NOT NULL, PRIMARY KEY(start, subject, model)) WITHOUT ROWID;
-CREATE TABLE rollups_hour(start INTEGER NOT NULL, subject TEXT NOT NULL, model TEXT NOT NULL,
-                          tenant TEXT, amount TEXT NOT NULL, facts INTEGER NOT NULL,
-                          unpriced INTEGER NOT NULL, PRIMARY KEY(start, subject, model)) WITHOUT ROWID;
+CREATE TABLE rollups_minute(start INTEGER NOT NULL, tenant TEXT NOT NULL, model TEXT NOT NULL,
+  amount TEXT NOT NULL, facts INTEGER NOT NULL, unpriced INTEGER NOT NULL,
+  PRIMARY KEY(start, tenant, model)) WITHOUT ROWID;
+CREATE TABLE rollups_hour(start INTEGER NOT NULL, tenant TEXT NOT NULL, model TEXT NOT NULL,
+  amount TEXT NOT NULL, facts INTEGER NOT NULL, unpriced INTEGER NOT NULL,
+  PRIMARY KEY(start, tenant, model)) WITHOUT ROWID;
 ";
 
 /// A journal that is ready, and what to begin with.

@@ -34,12 +34,12 @@ impl Journal {
         let mut gone = 0;
         for (sql, oldest) in [
             (
-                "DELETE FROM rollups_minute WHERE (start, subject, model) IN (SELECT start, subject, model
+                "DELETE FROM rollups_minute WHERE (start, tenant, model) IN (SELECT start, tenant, model
               FROM rollups_minute WHERE start < ?1 ORDER BY start LIMIT ?2)",
                 keep.minutes_from,
             ),
             (
-                "DELETE FROM rollups_hour WHERE (start, subject, model) IN (SELECT start, subject, model
+                "DELETE FROM rollups_hour WHERE (start, tenant, model) IN (SELECT start, tenant, model
               FROM rollups_hour WHERE start < ?1 ORDER BY start LIMIT ?2)",
                 keep.hours_from,
             ),

@@ -61,17 +61,15 @@ pub struct DecisionRecord {
     pub orders: Vec<OrderRecord>,
 }
 
-/// Charges of one subject and model in one minute or hour.
+/// Charges of one tenant and model in one minute or hour.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RollupRow {
     /// Start of the minute or hour.
     pub start: Timestamp,
-    /// The whole subject, for people.
-    pub subject: String,
+    /// Tenant, where it is known and trusted.
+    pub tenant: Option<String>,
     /// Resolved model.
     pub model: String,
-    /// Tenant, where known.
-    pub tenant: Option<String>,
     /// Sum.
     pub amount: Money,
     /// Charges.
@@ -225,8 +223,8 @@ impl Reader {
         let mut statement = self
             .conn
             .prepare_cached(&format!(
-                "SELECT start, subject, model, tenant, amount, facts, unpriced FROM {table}
-                 WHERE start >= ?1 ORDER BY start, subject, model LIMIT ?2"
+                "SELECT start, tenant, model, amount, facts, unpriced FROM {table}
+                 WHERE start >= ?1 ORDER BY start, tenant, model LIMIT ?2"
             ))
             .map_err(fail())?;
         let rows = statement.query_map(params![from.millis(), limit], rollup_row).map_err(fail())?;
@@ -295,12 +293,11 @@ fn rollup_row(row: &Row<'_>) -> rusqlite::Result<RollupRow> {
     let count = |at: usize| row.get::<_, i64>(at).map(|n| u64::try_from(n).unwrap_or(0));
     Ok(RollupRow {
         start: Timestamp::from_millis(row.get(0)?),
-        subject: row.get(1)?,
+        tenant: Some(row.get::<_, String>(1)?).filter(|tenant| !tenant.is_empty()),
         model: row.get(2)?,
-        tenant: row.get(3)?,
-        amount: amount(&row.get::<_, String>(4)?),
-        facts: count(5)?,
-        unpriced: count(6)?,
+        amount: amount(&row.get::<_, String>(3)?),
+        facts: count(4)?,
+        unpriced: count(5)?,
     })
 }
 

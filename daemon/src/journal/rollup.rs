@@ -5,6 +5,7 @@
 //! and ours 128; the sum is made here, with a check.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use policy::engine::Rollup;
 use policy::money::Money;
@@ -21,11 +22,11 @@ const MOST_WAITING: usize = 20_000;
 
 const HOUR_MS: i64 = 3_600_000;
 
-type Key = (i64, Box<str>, Box<str>);
+/// Start, tenant (empty where unknown: a tenant's name is never empty), model.
+type Key = (i64, Arc<str>, Arc<str>);
 
 #[derive(Clone, Debug, Default)]
 struct Sum {
-    tenant: Option<Box<str>>,
     picos: i128,
     facts: u64,
     unpriced: u64,
@@ -86,8 +87,8 @@ impl Rollups {
 }
 
 fn add_to(sums: &mut BTreeMap<Key, Sum>, start: i64, rollup: &Rollup) {
-    let sum = sums.entry((start, rollup.subject.clone(), rollup.model.clone())).or_default();
-    sum.tenant.clone_from(&rollup.tenant);
+    let tenant = rollup.tenant.clone().unwrap_or_default();
+    let sum = sums.entry((start, tenant, Arc::clone(&rollup.model))).or_default();
     sum.picos = sum.picos.saturating_add(rollup.amount.picos());
     sum.facts = sum.facts.saturating_add(rollup.facts);
     sum.unpriced = sum.unpriced.saturating_add(rollup.unpriced);
@@ -97,33 +98,25 @@ fn write_to(tx: &Transaction<'_>, table: &str, sums: &BTreeMap<Key, Sum>) -> Res
     let fail = || JournalError::sql("write its rollups");
     let mut get = tx
         .prepare_cached(&format!(
-            "SELECT amount FROM {table} WHERE start = ?1 AND subject = ?2 AND model = ?3"
+            "SELECT amount FROM {table} WHERE start = ?1 AND tenant = ?2 AND model = ?3"
         ))
         .map_err(fail())?;
     let mut put = tx
         .prepare_cached(&format!(
-            "INSERT INTO {table}(start, subject, model, tenant, amount, facts, unpriced)
-             VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)
-             ON CONFLICT(start, subject, model) DO UPDATE SET
-               amount = excluded.amount, tenant = excluded.tenant,
+            "INSERT INTO {table}(start, tenant, model, amount, facts, unpriced)
+             VALUES(?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT(start, tenant, model) DO UPDATE SET amount = excluded.amount,
                facts = facts + excluded.facts, unpriced = unpriced + excluded.unpriced"
         ))
         .map_err(fail())?;
-    for ((start, subject, model), sum) in sums {
+    for ((start, tenant, model), sum) in sums {
+        let (tenant, model) = (&**tenant, &**model);
         let before: Option<String> =
-            get.query_row(params![start, subject, model], |row| row.get(0)).optional().map_err(fail())?;
+            get.query_row(params![start, tenant, model], |row| row.get(0)).optional().map_err(fail())?;
         let before: i128 = before.and_then(|text| text.parse().ok()).unwrap_or(0);
         let amount = before.saturating_add(sum.picos).to_string();
-        put.execute(params![
-            start,
-            subject,
-            model,
-            sum.tenant,
-            amount,
-            signed(sum.facts),
-            signed(sum.unpriced)
-        ])
-        .map_err(fail())?;
+        put.execute(params![start, tenant, model, amount, signed(sum.facts), signed(sum.unpriced)])
+            .map_err(fail())?;
     }
     Ok(())
 }

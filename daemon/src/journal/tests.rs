@@ -21,8 +21,12 @@ use super::disk::{Reserve, Room};
 use super::snapshot::{self, Snapshot};
 use super::*;
 
+fn settings(key: policy::fact::IdKey) -> Settings {
+    Settings::new(key, "test")
+}
+
 fn open(folder: &Path) -> Opened {
-    Journal::open(folder, Settings::new).unwrap()
+    Journal::open(folder, settings).unwrap()
 }
 
 fn at(seconds: i64) -> Timestamp {
@@ -95,7 +99,6 @@ fn rollup(minute: i64, picos: i128) -> Rollup {
     Rollup {
         minute: at(minute * 60),
         tenant: Some("acme".into()),
-        subject: "tenant=acme".into(),
         model: "m".into(),
         amount: Money::from_picos(picos),
         facts: 1,
@@ -159,10 +162,10 @@ fn two_journals_have_different_secrets() {
 fn a_second_daemon_on_the_same_folder_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let first = open(dir.path());
-    let error = Journal::open(dir.path(), Settings::new).unwrap_err();
+    let error = Journal::open(dir.path(), settings).unwrap_err();
     assert!(matches!(error, JournalError::InUse { .. }), "{error}");
     drop(first);
-    assert!(Journal::open(dir.path(), Settings::new).is_ok());
+    assert!(Journal::open(dir.path(), settings).is_ok());
 }
 
 #[test]
@@ -171,7 +174,7 @@ fn a_newer_journal_is_refused_with_both_formats_and_what_to_do() {
     drop(open(dir.path()));
     let file = dir.path().join("journal.db");
     Connection::open(&file).unwrap().execute_batch("PRAGMA user_version = 7").unwrap();
-    let error = Journal::open(dir.path(), Settings::new).unwrap_err();
+    let error = Journal::open(dir.path(), settings).unwrap_err();
     assert_eq!(
         error.to_string(),
         format!(
@@ -187,12 +190,12 @@ fn a_file_of_something_else_is_refused_and_left_as_it_is() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("journal.db");
     fs::write(&file, "these are my holiday notes, not a database").unwrap();
-    let error = Journal::open(dir.path(), Settings::new).unwrap_err();
+    let error = Journal::open(dir.path(), settings).unwrap_err();
     assert!(matches!(error, JournalError::NotOurs { .. }), "{error}");
     assert_eq!(fs::read_to_string(&file).unwrap(), "these are my holiday notes, not a database");
     fs::remove_file(&file).unwrap();
     Connection::open(&file).unwrap().execute_batch("CREATE TABLE recipes(name TEXT)").unwrap();
-    let error = Journal::open(dir.path(), Settings::new).unwrap_err();
+    let error = Journal::open(dir.path(), settings).unwrap_err();
     assert!(matches!(error, JournalError::NotOurs { .. }), "{error}");
 }
 
