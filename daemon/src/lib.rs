@@ -3,4 +3,12 @@
 pub mod clock;
 pub mod config;
 pub mod journal;
+pub mod keeper;
+pub mod observe;
+pub mod replay;
 pub mod rules;
+pub mod turn;
+pub mod wiring;
+
+#[cfg(test)]
+mod testing;

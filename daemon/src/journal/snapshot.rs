@@ -61,7 +61,7 @@ pub fn put(folder: &Path, journal: &str, snapshot: &Snapshot) -> Result<(), Jour
 }
 
 /// The newest snapshot of that journal, up to the turn `last`, that reads well.
-pub(super) fn newest(folder: &Path, journal: &str, last: u64) -> Result<Option<Snapshot>, JournalError> {
+pub(crate) fn newest(folder: &Path, journal: &str, last: u64) -> Result<Option<Snapshot>, JournalError> {
     let dir = folder.join(FOLDER);
     if !dir.exists() {
         return Ok(None);
