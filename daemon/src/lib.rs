@@ -1,7 +1,9 @@
 //! The breakerbox daemon: the only place where policy, collector and actions meet.
 
+pub mod app;
 pub mod clock;
 pub mod config;
+pub mod http;
 pub mod journal;
 pub mod keeper;
 pub mod observe;

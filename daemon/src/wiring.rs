@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use policy::decision::{Notice, Order};
@@ -74,6 +75,9 @@ pub trait Levers: Send + Sync {
 pub trait Actuator: Send + Sync {
     /// Takes an order; receipts come back as facts through `handle`. Returns once it is queued.
     async fn dispatch(&self, order: Order, handle: &Handle);
+
+    /// Waits, at most that long, for what is under way to come to a point where it may be cut off.
+    async fn finish(&self, patience: Duration);
 
     /// Objects that carry our marks now; asked at start. An error means that nobody knows.
     async fn marked(&self) -> Result<Vec<String>, String>;

@@ -4,7 +4,7 @@ use fail::fail_point;
 use policy::decision::{Decision, Notice, Order};
 use policy::engine::Rollup;
 use policy::fact::{Fact, Receipt};
-use rusqlite::{Transaction, params};
+use rusqlite::{OptionalExtension as _, Transaction, params};
 
 use super::record::{Committed, Delivery, TurnRecord, TurnRef, decision_word, fingerprint, outcome_word};
 use super::rollup::signed;
@@ -44,6 +44,28 @@ impl Journal {
             self.rollups.written(seq, now);
         }
         Ok(Committed { seq, new_notices })
+    }
+
+    /// Keeps a word under a key, durably.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn set_mark(&mut self, key: &str, value: &str) -> Result<(), JournalError> {
+        self.conn
+            .execute("INSERT OR REPLACE INTO meta VALUES('mark ' || ?1, ?2)", params![key, value])
+            .map_err(JournalError::sql("write a mark"))?;
+        Ok(())
+    }
+
+    /// The word under a key.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn mark(&self, key: &str) -> Result<Option<String>, JournalError> {
+        self.conn
+            .query_row("SELECT value FROM meta WHERE key = 'mark ' || ?1", [key], |row| row.get(0))
+            .optional()
+            .map_err(JournalError::sql("read a mark"))
     }
 
     /// Adds up again the rollups of a turn that was replayed at start and may not have been written.
