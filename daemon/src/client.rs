@@ -43,7 +43,9 @@ impl std::fmt::Debug for Daemon {
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
     /// Nobody answers there.
-    #[error("no daemon answers at {at}: is `breakerbox run` running there? name its socket with `--socket`, or its address with `--server`")]
+    #[error(
+        "no daemon answers at {at}: is `breakerbox run` running there? name its socket with `--socket`, or its address with `--server`"
+    )]
     Unreachable {
         /// Where.
         at: String,
@@ -110,10 +112,11 @@ impl Daemon {
         if let Some(token) = token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
-        let request =
-            request.body(Full::new(body)).map_err(|error| AskError::Broken(error.to_string()))?;
+        let request = request.body(Full::new(body)).map_err(|error| AskError::Broken(error.to_string()))?;
         match self {
-            Self::Socket(path) => exchange(UnixStream::connect(path).await.map_err(unreachable)?, request).await,
+            Self::Socket(path) => {
+                exchange(UnixStream::connect(path).await.map_err(unreachable)?, request).await
+            }
             Self::Http { address, .. } => {
                 exchange(TcpStream::connect(address).await.map_err(unreachable)?, request).await
             }
@@ -126,7 +129,8 @@ async fn exchange(
     request: Request<Full<Bytes>>,
 ) -> Result<(StatusCode, Bytes), AskError> {
     let broken = |error: hyper::Error| AskError::Broken(error.to_string());
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
     let connection = tokio::spawn(connection);
     let response = sender.send_request(request).await.map_err(broken)?;
     let status = response.status();

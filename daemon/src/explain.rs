@@ -174,7 +174,10 @@ o3 pause ScaledObject/acme/api at zero (try 1), given at 2026-11-20T12:00:03Z: V
         detail.orders[0].resolved = false;
         detail.orders[0].approved_by = Some("uid:0 (root)".into());
         let text = decision(&detail);
-        assert!(text.contains("(try 1, approved by uid:0 (root))") && text.contains("Verified, not resolved yet"), "{text}");
+        assert!(
+            text.contains("(try 1, approved by uid:0 (root))") && text.contains("Verified, not resolved yet"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -1,8 +1,12 @@
 //! The breakerbox daemon: the only place where policy, collector and actions meet.
 
 pub mod app;
+pub mod args;
+pub mod client;
 pub mod clock;
+pub mod cmd;
 pub mod config;
+pub mod explain;
 pub mod http;
 pub mod journal;
 pub mod keeper;

@@ -23,7 +23,7 @@ use crate::journal::Journal;
 use crate::journal::disk::Reserve;
 use crate::replay::replay;
 use crate::turn::{Handle, Parts, Telling, Turn, TurnError};
-use crate::wiring::{DeadLetters, Envelope, Levers};
+use crate::wiring::{DeadLetters, Intake, Levers};
 use policy::decision::Order;
 
 /// A model that the embedded book has.
@@ -159,7 +159,7 @@ impl Levers for Switches {
 /// A turn with everything around it in reach.
 pub(crate) struct Bench {
     pub(crate) handle: Handle,
-    pub(crate) intake: mpsc::Sender<Envelope>,
+    pub(crate) intake: Intake,
     pub(crate) orders: mpsc::Receiver<Order>,
     pub(crate) notices: mpsc::Receiver<Telling>,
     pub(crate) clock: Arc<ManualClock>,
@@ -192,7 +192,7 @@ pub(crate) fn bench(folder: &Path, wish: &Wish) -> Bench {
     assert_eq!(replayed.diverged, None, "every test's replay must come out the same");
     let secret = replayed.journal.settings().id_key;
     let clock = Arc::new(ManualClock::at(replayed.last.unwrap_or_else(noon)));
-    let (intake, usage) = mpsc::channel(64);
+    let (intake, usage) = Intake::new(64);
     let (order, orders) = mpsc::channel(wish.orders);
     let (notice, notices) = mpsc::channel(64);
     let letters = Kept::default();

@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use policy::fact::IdKey;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -31,7 +31,7 @@ use crate::keeper;
 use crate::replay::ReplayError;
 use crate::rules::Compile;
 use crate::turn::{Gone, Handle, TurnError};
-use crate::wiring::{Actuator, DeadLetters, Envelope, Levers, Messenger, Pressure, Source};
+use crate::wiring::{Actuator, DeadLetters, Intake, Levers, Messenger, Pressure, Source};
 
 pub use posture::{Circumstances, Leading, posture_of};
 
@@ -39,7 +39,7 @@ pub use posture::{Circumstances, Leading, posture_of};
 #[derive(Debug)]
 pub struct Ingest {
     /// Where usage goes. Full means 429.
-    pub intake: mpsc::Sender<Envelope>,
+    pub intake: Intake,
     /// The secret of ids.
     pub id_key: IdKey,
     /// While true, nothing is taken: 429.
@@ -99,7 +99,7 @@ pub struct Running {
     /// The secret of ids, for sources that a test plays itself.
     pub id_key: IdKey,
     /// Usage may be put in here too; the demo and tests do.
-    pub intake: mpsc::Sender<Envelope>,
+    pub intake: Intake,
     stop: CancellationToken,
     tasks: JoinSet<()>,
     ended: watch::Receiver<Option<Arc<Ended>>>,

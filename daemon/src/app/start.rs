@@ -24,7 +24,10 @@ use crate::observe::Observed;
 use crate::replay::{Replayed, replay};
 use crate::rules::{Compiled, Watcher};
 use crate::turn::{Handle, Parts, Telling, Turn, TurnError};
-use crate::wiring::{Actuator, Source, SourceContext};
+use crate::wiring::{Actuator, Intake, Source, SourceContext};
+
+/// Envelopes that wait for the turn. Each may hold thousands of rows; more would only be a longer wait.
+const INTAKE: usize = 64;
 
 /// Mark in the journal: it was made while objects were already held.
 const LOST: &str = "lost";
@@ -72,7 +75,7 @@ impl App {
         let reader = replayed.journal.reader().map_err(journal)?;
         let journal_id = replayed.journal.id().to_owned();
 
-        let (intake, usage) = mpsc::channel(64);
+        let (intake, usage) = Intake::new(INTAKE);
         let (order, orders) = mpsc::channel(1024);
         let (notice, notices) = mpsc::channel(1024);
         let (turn, handle, pressure) = Turn::new(Parts {
@@ -111,8 +114,13 @@ impl App {
         tasks.spawn(post.run(notices));
         tasks.spawn(again(open, notice, deps.actuator.clone(), handle.clone(), orders));
         for (source, positions) in deps.sources.into_iter().zip(positions) {
-            let context =
-                SourceContext { intake: intake.clone(), id_key, positions, stop: stop.child_token() };
+            let context = SourceContext {
+                intake: intake.clone(),
+                handle: handle.clone(),
+                id_key,
+                positions,
+                stop: stop.child_token(),
+            };
             tasks.spawn(run_source(source, context, handle.clone()));
         }
         let reload = Reload {

@@ -38,8 +38,8 @@ pub(super) fn run(common: &Common, rules: Option<PathBuf>) -> Outcome {
             }
             Ok(DONE)
         }
-        Err(report) if common.format == Format::Json => {
-            ask::json(&serde_json::json!({"ok": false, "report": report}))?;
+        Err(_) if common.format == Format::Json => {
+            anstream::println!("{}", wiring::edges::diagnose_json(&files).unwrap_or_default());
             Ok(WRONG)
         }
         Err(report) => Err(Failure::new(WRONG, report)),

@@ -28,7 +28,8 @@ pub(super) async fn run(common: &Common, args: &RunArgs) -> Outcome {
     let mut running = App::new(config, deps).start().await.map_err(|error| failed_start(&error))?;
     tracing::info!(listen = %running.addr, socket = %running.socket.display(), "running");
     let stop = async {
-        let signals = signal(SignalKind::terminate()).and_then(|term| Ok((term, signal(SignalKind::interrupt())?)));
+        let signals =
+            signal(SignalKind::terminate()).and_then(|term| Ok((term, signal(SignalKind::interrupt())?)));
         match signals {
             Ok((mut term, mut int)) => {
                 tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
@@ -59,7 +60,9 @@ fn failed(ended: &Ended) -> Failure {
 
 fn failed_start(error: &StartError) -> Failure {
     let code = match error {
-        StartError::Replay(ReplayError::Journal(JournalError::InUse { .. })) | StartError::Listen(..) => IN_USE,
+        StartError::Replay(ReplayError::Journal(JournalError::InUse { .. })) | StartError::Listen(..) => {
+            IN_USE
+        }
         StartError::Replay(_) | StartError::Thread(_) => COULD_NOT,
         StartError::Rules(_) => WRONG,
         StartError::Ended(_) => FAULT,
@@ -73,7 +76,8 @@ fn log(config: &Config) {
     let filter = EnvFilter::try_from_env("BREAKERBOX_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let filter = filter.to_string();
     let capped = if filter.contains("trace") { filter.replace("trace", "debug") } else { filter };
-    let builder = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(EnvFilter::new(capped));
+    let builder =
+        tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(EnvFilter::new(capped));
     let set = match config.log {
         LogFormat::Json => builder.json().try_init(),
         LogFormat::Text => builder.with_ansi(std::env::var_os("NO_COLOR").is_none()).try_init(),

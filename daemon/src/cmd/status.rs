@@ -22,7 +22,15 @@ pub(super) fn render(format: Format, status: &Status) -> String {
         .iter()
         .map(|b| {
             let detail = b.detail.clone().unwrap_or_default();
-            vec![b.name.clone(), b.state.clone(), b.sum.clone(), b.limit.clone(), b.share.clone(), b.mode.clone(), detail]
+            vec![
+                b.name.clone(),
+                b.state.clone(),
+                b.sum.clone(),
+                b.limit.clone(),
+                b.share.clone(),
+                b.mode.clone(),
+                detail,
+            ]
         })
         .collect();
     let headings = ["breaker", "state", "spent", "limit", "share", "mode", "detail"];
@@ -41,7 +49,12 @@ pub(super) fn render(format: Format, status: &Status) -> String {
         .iter()
         .map(|s| {
             let or = |at: &Option<String>| at.clone().unwrap_or_else(|| "-".to_owned());
-            vec![s.name.clone(), or(&s.heard_at), or(&s.usage_at), s.trouble.clone().unwrap_or_else(|| "well".to_owned())]
+            vec![
+                s.name.clone(),
+                or(&s.heard_at),
+                or(&s.usage_at),
+                s.trouble.clone().unwrap_or_else(|| "well".to_owned()),
+            ]
         })
         .collect();
     text.push_str(&ask::rows(format, "sources", &["source", "last heard", "last usage", "state"], &sources));
@@ -77,9 +90,16 @@ fn because(status: &Status) -> String {
 
 fn rules(status: &Status) -> String {
     let revision = status.revision.as_ref().map(|r| format!(", commit {r}")).unwrap_or_default();
-    let stale = if status.rules_current { "" } else { "; the folder holds no valid set, these are the ones from before" };
+    let stale = if status.rules_current {
+        ""
+    } else {
+        "; the folder holds no valid set, these are the ones from before"
+    };
     let (busy, total) = (status.breakers.len(), status.breakers_total);
-    format!("{}{revision}, prices {}; {busy} of {total} breaker(s) not clear{stale}", status.rules, status.prices)
+    format!(
+        "{}{revision}, prices {}; {busy} of {total} breaker(s) not clear{stale}",
+        status.rules, status.prices
+    )
 }
 
 fn usage(status: &Status) -> String {

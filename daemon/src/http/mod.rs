@@ -11,9 +11,6 @@ mod metrics;
 pub mod shape;
 pub mod socket;
 
-#[cfg(test)]
-mod tests;
-
 use std::sync::{Arc, Mutex};
 
 use axum::Router;

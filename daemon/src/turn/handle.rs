@@ -36,6 +36,14 @@ impl Handle {
         answer.await.map_err(|_| Gone)
     }
 
+    /// Brings an envelope ahead of all usage; its own ack tells when it is durable.
+    ///
+    /// # Errors
+    /// The turn has ended.
+    pub async fn envelope(&self, envelope: Envelope) -> Result<(), Gone> {
+        self.ask(Request::Fact(envelope)).await
+    }
+
     /// Brings a receipt, and answers once it is durable.
     ///
     /// # Errors

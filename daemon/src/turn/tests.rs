@@ -14,7 +14,7 @@ use crate::wiring::Ack;
 
 async fn push(bench: &Bench, fact: Fact) -> Ack {
     let (ack, answer) = oneshot::channel();
-    bench.intake.send(Envelope { fact, ack: Some(ack) }).await.unwrap();
+    bench.intake.put(Envelope { fact, ack: Some(ack) }).await.unwrap();
     answer.await.unwrap()
 }
 
@@ -131,7 +131,7 @@ async fn below_the_disk_reserve_usage_waits_and_urgent_facts_do_not() {
     bench.pressed.wait_for(|low| *low).await.unwrap();
     let (ack, mut answer) = oneshot::channel();
     let fact = bench.usage("c1", "acme", 1);
-    bench.intake.send(Envelope { fact, ack: Some(ack) }).await.unwrap();
+    bench.intake.put(Envelope { fact, ack: Some(ack) }).await.unwrap();
     bench.handle.fact(Fact::Tick).await.unwrap();
     bench.handle.fact(Fact::Tick).await.unwrap();
     assert!(answer.try_recv().is_err(), "two turns went by without it");
@@ -165,7 +165,7 @@ async fn what_had_reached_the_turn_when_it_was_stopped_is_durable_and_acked() {
     for n in 0..20 {
         let (ack, answer) = oneshot::channel();
         let fact = bench.usage(&format!("c{n}"), "acme", 1);
-        bench.intake.send(Envelope { fact, ack: Some(ack) }).await.unwrap();
+        bench.intake.put(Envelope { fact, ack: Some(ack) }).await.unwrap();
         answers.push(answer);
     }
     let handle = bench.handle.clone();

@@ -3,6 +3,9 @@
 //! `turn` and `app` know only these, so that tests run the whole daemon with fakes at the edges, and a source
 //! or an actuator is added here and nowhere else.
 
+pub mod edges;
+pub mod emergency;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,36 +13,23 @@ use std::time::Duration;
 use async_trait::async_trait;
 use policy::decision::{Notice, Order};
 use policy::engine::Letter;
-use policy::fact::{Fact, IdKey, UsageOutcome};
+use policy::fact::IdKey;
 use policy::rule::{Mode, RuleSet};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::turn::Handle;
 
-/// A fact on its way in. The ack fires only once the fact is durable; a dropped sender means that it is not.
-#[derive(Debug)]
-pub struct Envelope {
-    /// The fact.
-    pub fact: Fact,
-    /// Who waits for it to be durable.
-    pub ack: Option<oneshot::Sender<Ack>>,
-}
-
-/// What became of a fact that is durable now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ack {
-    /// Of a usage batch: what became of each row.
-    Usage(Vec<UsageOutcome>),
-    /// Of any other fact.
-    Done,
-}
+pub use collector::envelope::{Ack, Envelope, Intake};
+pub use edges::{compile, deps};
 
 /// What a source is given to run with.
 #[derive(Debug)]
 pub struct SourceContext {
     /// Where facts go. Full means wait.
-    pub intake: mpsc::Sender<Envelope>,
+    pub intake: Intake,
+    /// The way ahead of usage.
+    pub handle: Handle,
     /// The secret of ids.
     pub id_key: IdKey,
     /// How far each file was read and made durable.
