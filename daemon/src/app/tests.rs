@@ -146,10 +146,7 @@ impl World {
     }
 
     async fn start(&mut self) -> Result<Running, StartError> {
-        let leading = match &self.lead {
-            None => None,
-            Some(lead) => Some(lead.subscribe()),
-        };
+        let leading = self.lead.as_ref().map(watch::Sender::subscribe);
         let deps = Deps {
             clock: self.clock.clone(),
             sources: vec![],

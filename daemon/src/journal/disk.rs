@@ -28,7 +28,7 @@ impl Reserve {
     #[must_use]
     pub fn look(self, folder: &Path) -> Room {
         match statvfs(folder) {
-            Ok(stat) => self.judge(u64::from(stat.blocks_available()) * u64::from(stat.fragment_size())),
+            Ok(stat) => self.judge(stat.blocks_available().saturating_mul(stat.fragment_size())),
             Err(error) => {
                 tracing::warn!(folder = %folder.display(), %error, "cannot tell how much room the disk has");
                 Room::Unknown

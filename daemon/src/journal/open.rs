@@ -3,7 +3,7 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Read as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use policy::engine::Settings;
 use policy::fact::IdKey;
@@ -130,10 +130,10 @@ fn lock(folder: &Path) -> Result<File, JournalError> {
 }
 
 /// Whether the file is new; an error when it is not ours or newer than we are.
-fn check_format(conn: &Connection, path: &PathBuf) -> Result<bool, JournalError> {
+fn check_format(conn: &Connection, path: &Path) -> Result<bool, JournalError> {
     let read = |pragma: &str| -> Result<i64, JournalError> {
         conn.query_row(pragma, [], |row| row.get(0)).map_err(|source| match source.sqlite_error_code() {
-            Some(rusqlite::ErrorCode::NotADatabase) => JournalError::NotOurs { path: path.clone() },
+            Some(rusqlite::ErrorCode::NotADatabase) => JournalError::NotOurs { path: path.to_owned() },
             _ => JournalError::Sqlite { doing: "read its format", source },
         })
     };
@@ -144,9 +144,9 @@ fn check_format(conn: &Connection, path: &PathBuf) -> Result<bool, JournalError>
         (0, 0, 0) => Ok(true),
         (_, APPLICATION_ID, FORMAT) => Ok(false),
         (_, APPLICATION_ID, found) if found > FORMAT => {
-            Err(JournalError::Newer { path: path.clone(), found, known: FORMAT })
+            Err(JournalError::Newer { path: path.to_owned(), found, known: FORMAT })
         }
-        _ => Err(JournalError::NotOurs { path: path.clone() }),
+        _ => Err(JournalError::NotOurs { path: path.to_owned() }),
     }
 }
 
