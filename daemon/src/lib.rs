@@ -6,7 +6,6 @@ pub mod client;
 pub mod clock;
 pub mod cmd;
 pub mod config;
-pub mod explain;
 pub mod http;
 pub mod journal;
 pub mod keeper;

@@ -251,9 +251,9 @@ async fn from_usage_to_order_message_receipt_and_explanation() {
     assert_eq!((detail.head.sum.as_str(), detail.head.limit.as_str()), ("66.00 USD", "50.00 USD"));
     assert_eq!(detail.head.place, "tenants.yaml:13", "the line of tripAt");
     assert_eq!(detail.orders[0].state, "Verified");
-    let text = crate::explain::decision(&detail);
-    assert!(text.contains("49.50 USD at 2026-11-20T12:00:00Z, gateway:c2"), "{text}");
-    assert!(text.contains("✓ pods: 0"), "{text}");
+    let text = &detail.text;
+    assert!(text.contains("49.50 USD  2026-11-20T12:00:00Z  gateway:c2"), "{text}");
+    assert!(text.contains("verified in 4s: pods 0"), "{text}");
 
     let why: Vec<Reason> = daemon.get("/v1/explain?name=rival").await.unwrap();
     assert!(why[0].reason.contains("ever seen"), "{why:?}");

@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use policy::decision::{self, DecisionKind, Effect};
 use policy::engine::{BreakerView, HoldView, NotTripped, View};
+use policy::explain;
 use policy::fact::{GuardAnswer, Observation, Receipt, ReceiptOutcome};
 use policy::money::Money;
 use policy::rule::{Budget, WindowSpec};
@@ -330,31 +331,14 @@ impl Decision {
     }
 }
 
-/// What was decided, in a sentence.
+/// What was decided, in a sentence; for a list, so with what a page or a refusal says.
 #[must_use]
 pub fn decision_in_words(kind: &DecisionKind) -> String {
-    let names = |targets: &[policy::inventory::ObjectKey]| match targets {
-        [] => "nothing".to_owned(),
-        some => some.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
-    };
     match kind {
-        DecisionKind::Warned { threshold } => format!("reached {threshold} of its limit"),
-        DecisionKind::Arming { cause } => format!("over its limit, not tripped: {cause:?}"),
-        DecisionKind::Tripped { targets, .. } => format!("tripped; to be stopped: {}", names(targets)),
-        DecisionKind::Withheld { targets, answers } => {
-            let no: Vec<&str> = answers.iter().filter(|a| !a.pass).map(|a| a.detail.as_str()).collect();
-            format!("tripped, but withheld ({}); would have stopped {}", no.join("; "), names(targets))
-        }
-        DecisionKind::Released { targets, .. } => format!("clear again; given back: {}", names(targets)),
-        DecisionKind::BreachedAfterClose => {
-            "a closed window was over its limit; shown, never acted on".to_owned()
-        }
-        DecisionKind::Hold { target, from, to, detail } => {
-            format!("{target}: {} → {}; {detail}", from.word(), to.word())
-        }
-        DecisionKind::Commanded { what, refused: None } => what.clone(),
-        DecisionKind::Commanded { what, refused: Some(why) } => format!("{what}: refused, {why}"),
         DecisionKind::Page { detail, .. } => detail.clone(),
+        DecisionKind::Hold { detail, .. } => format!("{}; {detail}", explain::headline(kind)),
+        DecisionKind::Commanded { refused: Some(why), .. } => format!("{}; {why}", explain::headline(kind)),
+        _ => explain::headline(kind),
     }
 }
 
@@ -398,6 +382,8 @@ pub struct Detail {
     pub note: String,
     /// Its orders.
     pub orders: Vec<OrderShape>,
+    /// The whole story as text, as `breakerbox explain` prints it.
+    pub text: String,
 }
 
 /// One answer of the guard.
@@ -455,40 +441,25 @@ pub struct ReceiptShape {
 
 impl From<&Receipt> for ReceiptShape {
     fn from(receipt: &Receipt) -> Self {
-        let (what, signs) = receipt_in_words(&receipt.outcome);
         Self {
             at: receipt.at.to_string(),
             outcome: outcome_word(&receipt.outcome).0.to_owned(),
-            what,
+            what: explain::outcome_in_words(&receipt.outcome),
             guard: receipt.guard.iter().map(Answer::from).collect(),
-            signs: signs.iter().map(|s| (s.sign.clone(), s.seen.clone(), s.proves)).collect(),
+            signs: signs_of(&receipt.outcome)
+                .iter()
+                .map(|s| (s.sign.clone(), s.seen.clone(), s.proves))
+                .collect(),
         }
     }
 }
 
-fn receipt_in_words(outcome: &ReceiptOutcome) -> (String, &[Observation]) {
+fn signs_of(outcome: &ReceiptOutcome) -> &[Observation] {
     match outcome {
-        ReceiptOutcome::Prepared(prior) => {
-            let replicas =
-                prior.replicas.map_or_else(|| "an unknown number of".to_owned(), |n| n.to_string());
-            (format!("its state before was kept: {replicas} replicas"), &[])
-        }
-        ReceiptOutcome::Accepted { resource_version } => {
-            (format!("the API server accepted the write (resourceVersion {resource_version})"), &[])
-        }
-        ReceiptOutcome::Verified { signs, took } => (format!("proven after {took}"), signs),
-        ReceiptOutcome::AlreadySo { by } => (format!("already at zero, by {by}; left as it is"), &[]),
-        ReceiptOutcome::NotStopped { replicas, because } => {
-            let replicas = replicas.map_or_else(|| "an unknown number of".to_owned(), |n| n.to_string());
-            (format!("not stopped, {replicas} replicas run on: {because}"), &[])
-        }
-        ReceiptOutcome::Refused => ("the guard said no".to_owned(), &[]),
-        ReceiptOutcome::Failed { error, .. } => (format!("failed: {error}"), &[]),
-        ReceiptOutcome::NotObserved { signs } => ("accepted, but not proven in time".to_owned(), signs),
-        ReceiptOutcome::RestoreIncomplete { signs } => {
-            ("given back, but not all of it came back".to_owned(), signs)
-        }
-        ReceiptOutcome::Delivered { .. } => ("delivered".to_owned(), &[]),
+        ReceiptOutcome::Verified { signs, .. }
+        | ReceiptOutcome::NotObserved { signs }
+        | ReceiptOutcome::RestoreIncomplete { signs } => signs,
+        _ => &[],
     }
 }
 
@@ -537,8 +508,15 @@ impl From<&DecisionRecord> for Detail {
             guard,
             note: why.note.clone(),
             orders: record.orders.iter().map(OrderShape::from).collect(),
+            text: story(record),
         }
     }
+}
+
+fn story(record: &DecisionRecord) -> String {
+    let orders: Vec<decision::Order> = record.orders.iter().map(|o| o.order.clone()).collect();
+    let receipts: Vec<Receipt> = record.orders.iter().flat_map(|o| o.receipts.iter().cloned()).collect();
+    explain::decision(&record.decision, &orders, &receipts)
 }
 
 /// Why a breaker stopped nothing.
