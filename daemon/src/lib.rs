@@ -1,1 +1,19 @@
-//! The breakerbox daemon.
+//! The breakerbox daemon: the only place where policy, collector and actions meet.
+
+pub mod app;
+pub mod args;
+pub mod client;
+pub mod clock;
+pub mod cmd;
+pub mod config;
+pub mod http;
+pub mod journal;
+pub mod keeper;
+pub mod observe;
+pub mod replay;
+pub mod rules;
+pub mod turn;
+pub mod wiring;
+
+#[cfg(test)]
+mod testing;

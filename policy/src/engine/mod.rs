@@ -258,6 +258,10 @@ impl Engine {
             Fact::Command(command) => self.take_command(command, out),
             Fact::Rules(rules) => self.take_rules(rules, out),
             Fact::Health(health) => self.take_health(health, out),
+            Fact::Trouble(trouble) => self.take_trouble(trouble, out),
+            Fact::Settings(settings) => {
+                self.settings = Settings { id_key: self.settings.id_key, ..(**settings).clone() };
+            }
         }
     }
 

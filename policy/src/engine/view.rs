@@ -1,12 +1,14 @@
 //! What the engine can be asked: for `status`, metrics and the HTTP API. Reading changes nothing.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use crate::breaker::{Stage, State};
 use crate::decision::HoldState;
 use crate::inventory::ObjectKey;
 use crate::money::Money;
-use crate::rule::{Mode, WindowSpec};
+use crate::rule::{Mode, RuleSet, WindowSpec};
 use crate::time::Timestamp;
 
 use super::{Counters, Engine, SourceStatus, Spend};
@@ -120,6 +122,24 @@ impl Engine {
             counters: self.counters.clone(),
             remembered: self.seen.len(),
         }
+    }
+
+    /// Why everything is frozen, where it is.
+    #[must_use]
+    pub fn freeze(&self) -> Option<&str> {
+        self.freeze.as_deref()
+    }
+
+    /// Why the wall clock is in doubt, where it is.
+    #[must_use]
+    pub fn clock_doubt(&self) -> Option<&str> {
+        self.clock_doubt.as_deref()
+    }
+
+    /// The rules in force.
+    #[must_use]
+    pub fn rules(&self) -> &Arc<RuleSet> {
+        &self.rules
     }
 
     /// One breaker by name.

@@ -1,7 +1,7 @@
 //! What time brings: clocks that disagree, sources and a cluster that fall silent, graces that end.
 
 use crate::decision::{DecisionKind, PageTopic};
-use crate::fact::{Clock, Posture, SourceHealth, SourceState};
+use crate::fact::{Clock, Posture, SourceHealth, SourceState, Trouble};
 use crate::time::{Span, Timestamp};
 
 use super::{Engine, Outcome};
@@ -111,6 +111,11 @@ impl Engine {
         if health.source.as_ref() == KUBERNETES && !matches!(health.state, SourceState::Broken(_)) {
             self.inventory.heard_at = Some(self.now);
         }
+    }
+
+    pub(super) fn take_trouble(&mut self, trouble: &Trouble, out: &mut Outcome) {
+        let Trouble { topic, detail } = trouble.clone();
+        self.page_once(&format!("trouble {detail}"), QUIET, DecisionKind::Page { topic, detail }, out);
     }
 
     fn stale(&mut self, source: &str, why: &str, out: &mut Outcome) {

@@ -19,6 +19,8 @@ pub use usage::{
     UsageBatchBuilder, UsageFlags, UsageOutcome, UsageRef,
 };
 
+use crate::decision::PageTopic;
+use crate::engine::Settings;
 use crate::inventory::InventoryChange;
 use crate::rule::{Mode, RuleSet};
 use crate::time::Timestamp;
@@ -53,6 +55,19 @@ pub enum Fact {
     Rules(Box<RuleSet>),
     /// How a source is doing.
     Health(SourceHealth),
+    /// Something is wrong with the daemon itself; people are told, nothing else changes.
+    Trouble(Trouble),
+    /// The configuration says otherwise from now on. The id key stays what it was.
+    Settings(Box<Settings>),
+}
+
+/// Something is wrong with the daemon itself (a disk that fills, a replay that differs).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trouble {
+    /// What it is about.
+    pub topic: PageTopic,
+    /// For people; told again at the earliest after an hour.
+    pub detail: String,
 }
 
 /// What the daemon as a whole may do now. The lower of the rule's mode and this ceiling holds.

@@ -1,0 +1,182 @@
+//! The command line. Every flag of `run` has an environment variable; flags hold over variables, variables
+//! over the file.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::Overrides;
+
+/// A circuit breaker for money: watches what AI workloads spend, and stops them when a budget goes.
+#[derive(Debug, Parser)]
+#[command(name = "breakerbox", version, after_help = EXIT_CODES, disable_help_subcommand = true)]
+pub struct Cli {
+    /// What is common to all commands.
+    #[command(flatten)]
+    pub common: Common,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes:
+  0   done
+  1   could not be done (the daemon is not reachable, a file cannot be read)
+  2   the configuration, the rules or the command line are wrong
+  3   the daemon refused the command; it says why
+  4   there is nothing of that name
+  70  a fault of breakerbox itself; holds stay
+  74  a commit failed: nothing of it was acked or carried out; holds stay
+  75  another breakerbox uses the data folder or the address
+  76  the Lease was lost; another may be acting";
+
+/// What is common to all commands.
+#[derive(Clone, Debug, Args)]
+pub struct Common {
+    /// Configuration file [default: /etc/breakerbox/config.yaml, where it exists]
+    #[arg(long, global = true, env = "BREAKERBOX_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Form of the answer on stdout
+    #[arg(long, global = true, env = "BREAKERBOX_FORMAT", value_enum, default_value = "human")]
+    pub format: Format,
+    /// Operator socket [default: breakerbox.sock in the data folder]
+    #[arg(long, global = true, env = "BREAKERBOX_SOCKET", value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+    /// Ask a daemon over HTTP instead, at this address, with the token in BREAKERBOX_TOKEN
+    #[arg(long, global = true, env = "BREAKERBOX_SERVER", value_name = "HOST:PORT")]
+    pub server: Option<String>,
+    /// Data folder
+    #[arg(long, global = true, env = "BREAKERBOX_DATA_DIR", value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+}
+
+/// Form of an answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Tables and sentences, for people.
+    #[default]
+    Human,
+    /// Tab-separated lines without headings, for shells.
+    Plain,
+    /// JSON.
+    Json,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the daemon
+    Run(RunArgs),
+    /// Check rule files; all mistakes at once, each with its place
+    Check {
+        /// The folder [default: rulesDir of the configuration]
+        rules: Option<PathBuf>,
+    },
+    /// Show budgets that are not clear, holds, sources and what the daemon may do
+    Status,
+    /// Tell why a decision was made (d17), or why a tenant or breaker was not stopped
+    Explain {
+        /// A decision, a breaker (tenant-daily/acme) or a tenant
+        what: String,
+    },
+    /// Say yes to a decision that waits (d17), or that the wall clock is right (clock)
+    Approve {
+        /// `d17` or `clock`
+        what: String,
+    },
+    /// Trip a breaker by hand
+    Trip {
+        /// The breaker, `tenant-daily/acme`
+        breaker: String,
+        /// Why, for the record
+        #[arg(long)]
+        reason: String,
+    },
+    /// Forgive what was spent, and give back
+    Reset {
+        /// The breaker, `tenant-daily/acme`
+        breaker: String,
+        /// Share of the limit that may still be spent in this window
+        #[arg(long, default_value = "10%")]
+        more: String,
+    },
+    /// Make no new stop; holds stay, restores continue. Works without the daemon
+    Freeze {
+        /// Why, for the record
+        #[arg(long, default_value = "by hand")]
+        reason: String,
+    },
+    /// End the freeze
+    Unfreeze,
+    /// Give an object back and exempt it for the window
+    Release {
+        /// The object, `checkout/api` or `ScaledObject/checkout/api`
+        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        object: Option<String>,
+        /// Freeze, then give everything back. Works without the daemon
+        #[arg(long)]
+        all: bool,
+    },
+    /// Show the version
+    Version,
+}
+
+/// Flags of `run`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct RunArgs {
+    /// Folder of rule files
+    #[arg(long, env = "BREAKERBOX_RULES_DIR", value_name = "DIR")]
+    pub rules_dir: Option<PathBuf>,
+    /// Address of the HTTP server
+    #[arg(long, env = "BREAKERBOX_LISTEN", value_name = "HOST:PORT")]
+    pub listen: Option<String>,
+    /// Highest mode that any rule may have: observe, alert, approve or enforce
+    #[arg(long, env = "BREAKERBOX_CEILING", value_name = "MODE")]
+    pub ceiling: Option<String>,
+    /// Name of this installation
+    #[arg(long, env = "BREAKERBOX_INSTALL_ID", value_name = "ID")]
+    pub install_id: Option<String>,
+    /// Form of the log on stderr: text or json
+    #[arg(long, env = "BREAKERBOX_LOG_FORMAT", value_name = "FORM")]
+    pub log_format: Option<String>,
+    /// The journal was lost, and a person has looked at the objects that carry our marks
+    #[arg(long)]
+    pub accept_lost_journal: bool,
+}
+
+impl Common {
+    /// What the command line and the environment say over the file.
+    #[must_use]
+    pub fn overrides(&self, run: &RunArgs) -> Overrides {
+        Overrides {
+            data_dir: self.data_dir.clone(),
+            rules_dir: run.rules_dir.clone(),
+            listen: run.listen.clone(),
+            socket: self.socket.clone(),
+            ceiling: run.ceiling.clone(),
+            install_id: run.install_id.clone(),
+            log: run.log_format.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn release_needs_an_object_or_all_and_not_both() {
+        let parse = |args: &[&str]| Cli::try_parse_from([&["breakerbox", "release"], args].concat());
+        assert!(parse(&["checkout/api"]).is_ok());
+        assert!(parse(&["--all"]).is_ok());
+        assert!(parse(&[]).is_err());
+        assert!(parse(&["checkout/api", "--all"]).is_err());
+    }
+}

@@ -1,0 +1,51 @@
+//! Commands that go to the daemon and nowhere else.
+
+use crate::args::{Common, Format};
+use crate::http::{Said, Saying};
+
+use super::{DONE, Failure, Outcome, REFUSED, WRONG, ask};
+
+/// `approve d17`, `approve clock`.
+pub(super) async fn approve(common: &Common, what: String) -> Outcome {
+    let saying = if what == "clock" { Saying::ApproveClock {} } else { Saying::Approve { decision: what } };
+    say(common, &saying).await
+}
+
+pub(super) async fn trip(common: &Common, breaker: String, reason: String) -> Outcome {
+    say(common, &Saying::Trip { breaker, reason }).await
+}
+
+pub(super) async fn reset(common: &Common, breaker: String, more: String) -> Outcome {
+    say(common, &Saying::Reset { breaker, more }).await
+}
+
+pub(super) async fn release(common: &Common, target: String) -> Outcome {
+    say(common, &Saying::Release { target }).await
+}
+
+async fn say(common: &Common, saying: &Saying) -> Outcome {
+    saying.parse().map_err(|error| Failure::new(WRONG, format!("error: {error}")))?;
+    let said: Said = ask::daemon(common)?.post("/v1/commands", saying).await?;
+    show(common.format, &said)
+}
+
+/// What came of it; a refusal has its own exit code.
+pub(super) fn show(format: Format, said: &Said) -> Outcome {
+    match format {
+        Format::Json => ask::json(said)?,
+        Format::Plain => {
+            let answer = said.refused.as_deref().map_or("done".to_owned(), |why| format!("refused\t{why}"));
+            anstream::println!("{}\t{answer}", said.what);
+        }
+        Format::Human => match &said.refused {
+            None => {
+                anstream::println!("done: {}", said.what);
+                for order in &said.orders {
+                    anstream::println!("  ordered: {order}");
+                }
+            }
+            Some(why) => anstream::eprintln!("refused: {}: {why}", said.what),
+        },
+    }
+    Ok(if said.refused.is_some() { REFUSED } else { DONE })
+}

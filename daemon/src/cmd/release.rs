@@ -1,0 +1,76 @@
+//! `freeze`, `unfreeze` and `release --all`: they go to the daemon where it answers, and work without it where
+//! it does not.
+
+use crate::args::{Common, RunArgs};
+use crate::client::AskError;
+use crate::http::socket::actor_of;
+use crate::http::{Said, Saying};
+use crate::wiring::emergency;
+
+use super::{COULD_NOT, DONE, Failure, Outcome, ask, command, config};
+
+pub(super) async fn freeze(common: &Common, reason: String) -> Outcome {
+    let saying = Saying::Freeze { reason: reason.clone() };
+    match said(common, &saying).await? {
+        Some(said) => command::show(common.format, &said),
+        None => {
+            let config = config(common, &RunArgs::default())?;
+            let done = emergency::freeze(&config, true, &actor(), &reason).await.map_err(could_not)?;
+            tell(common, &format!("{done}; the daemon was not reached, and reads this before each write"));
+            Ok(DONE)
+        }
+    }
+}
+
+pub(super) async fn unfreeze(common: &Common) -> Outcome {
+    match said(common, &Saying::Unfreeze {}).await? {
+        Some(said) => command::show(common.format, &said),
+        None => {
+            let config = config(common, &RunArgs::default())?;
+            let done = emergency::freeze(&config, false, &actor(), "").await.map_err(could_not)?;
+            tell(common, &format!("{done}; a freeze that the daemon itself keeps must be ended there"));
+            Ok(DONE)
+        }
+    }
+}
+
+pub(super) async fn all(common: &Common) -> Outcome {
+    match said(common, &Saying::ReleaseAll {}).await? {
+        Some(said) => command::show(common.format, &said),
+        None => {
+            let config = config(common, &RunArgs::default())?;
+            let report = emergency::release_all(&config, &actor()).await.map_err(could_not)?;
+            tell(common, &report);
+            Ok(DONE)
+        }
+    }
+}
+
+/// The daemon's answer; nothing where no daemon answers.
+async fn said(common: &Common, saying: &Saying) -> Result<Option<Said>, Failure> {
+    match ask::daemon(common)?.post("/v1/commands", saying).await {
+        Ok(said) => Ok(Some(said)),
+        Err(error @ AskError::Unreachable { .. }) => {
+            tracing::warn!("{error}");
+            anstream::eprintln!("no daemon answers; doing it without one");
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn actor() -> String {
+    actor_of(nix::unistd::getuid().as_raw())
+}
+
+fn could_not(text: String) -> Failure {
+    Failure::new(COULD_NOT, format!("error: {text}"))
+}
+
+fn tell(common: &Common, text: &str) {
+    if common.format == crate::args::Format::Json {
+        anstream::println!("{}", serde_json::json!({"done": text, "daemon": false}));
+    } else {
+        anstream::println!("{text}");
+    }
+}

@@ -1,0 +1,150 @@
+//! Commands: from JSON to a fact, and back to what came of it.
+
+use axum::extract::{ConnectInfo, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use policy::decision::{DecisionId, DecisionKind};
+use policy::engine::Outcome;
+use policy::fact::{Command, CommandKind};
+use serde::{Deserialize, Serialize};
+
+use super::auth;
+use super::socket::Peer;
+use super::{Api, shape};
+
+/// What a person can say, as JSON: `{"reset": {"breaker": "tenant-daily/acme", "more": "10%"}}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum Saying {
+    /// Yes to a decision.
+    Approve {
+        /// `d17`.
+        decision: String,
+    },
+    /// The wall clock is right.
+    ApproveClock {},
+    /// Trip by hand.
+    Trip {
+        /// Breaker name.
+        breaker: String,
+        /// For people.
+        reason: String,
+    },
+    /// Forgive what was spent.
+    Reset {
+        /// Breaker name.
+        breaker: String,
+        /// Share of the limit that may still be spent, `10%`.
+        more: String,
+    },
+    /// No new stop.
+    Freeze {
+        /// For people.
+        reason: String,
+    },
+    /// End the freeze.
+    Unfreeze {},
+    /// Give one object back.
+    Release {
+        /// `checkout/api` or `ScaledObject/checkout/api`.
+        target: String,
+    },
+    /// Freeze, then give everything back.
+    ReleaseAll {},
+}
+
+/// What came of a command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Said {
+    /// Actor and command, as recorded.
+    pub what: String,
+    /// Why it was refused, where it was.
+    pub refused: Option<String>,
+    /// All decisions that came of it.
+    pub decisions: Vec<shape::Decision>,
+    /// Orders that came of it, `pause ScaledObject/checkout/api`.
+    pub orders: Vec<String>,
+}
+
+impl Saying {
+    /// The command, or why it cannot be one.
+    ///
+    /// # Errors
+    /// What cannot be read, and what to write instead.
+    pub fn parse(&self) -> Result<CommandKind, String> {
+        Ok(match self {
+            Self::Approve { decision } => CommandKind::Approve { decision: parse_decision(decision)? },
+            Self::ApproveClock {} => CommandKind::ClockIsRight,
+            Self::Trip { breaker, reason } => {
+                CommandKind::Trip { breaker: breaker.clone(), reason: reason.clone() }
+            }
+            Self::Reset { breaker, more } => CommandKind::Reset {
+                breaker: breaker.clone(),
+                more: more.parse().map_err(|error| format!("{error}"))?,
+            },
+            Self::Freeze { reason } => CommandKind::Freeze { reason: reason.clone() },
+            Self::Unfreeze {} => CommandKind::Unfreeze,
+            Self::Release { target } => {
+                CommandKind::Release { target: target.parse().map_err(|error| format!("{error}"))? }
+            }
+            Self::ReleaseAll {} => CommandKind::ReleaseAll,
+        })
+    }
+}
+
+/// Reads `d17` or `17`.
+///
+/// # Errors
+/// When it is neither.
+pub fn parse_decision(text: &str) -> Result<DecisionId, String> {
+    let digits = text.strip_prefix('d').unwrap_or(text);
+    digits.parse().map(DecisionId).map_err(|_| format!("`{text}` is no decision; write it like d17"))
+}
+
+pub(super) async fn take(
+    State(api): State<Api>,
+    peer: Option<Extension<ConnectInfo<Peer>>>,
+    headers: HeaderMap,
+    body: Result<Json<Saying>, axum::extract::rejection::JsonRejection>,
+) -> Response {
+    let peer = peer.map(|Extension(ConnectInfo(peer))| peer);
+    let actor = match auth::actor(peer.as_ref(), &headers, &api.operators) {
+        Ok(actor) => actor,
+        Err(why) => return shape::refuse(StatusCode::UNAUTHORIZED, why),
+    };
+    let kind = match body {
+        Ok(Json(saying)) => saying.parse(),
+        Err(error) => Err(error.body_text()),
+    };
+    let kind = match kind {
+        Ok(kind) => kind,
+        Err(why) => return shape::refuse(StatusCode::BAD_REQUEST, &why),
+    };
+    tracing::info!(actor, command = ?kind, "command");
+    match api.handle.command(Command { actor, kind }).await {
+        Ok(outcome) => {
+            let said = said(&outcome);
+            let status = if said.refused.is_some() { StatusCode::CONFLICT } else { StatusCode::OK };
+            (status, Json(said)).into_response()
+        }
+        Err(gone) => shape::refuse(StatusCode::SERVICE_UNAVAILABLE, &gone.to_string()),
+    }
+}
+
+fn said(outcome: &Outcome) -> Said {
+    let (what, refused) = outcome
+        .decisions
+        .iter()
+        .find_map(|decision| match &decision.kind {
+            DecisionKind::Commanded { what, refused } => Some((what.clone(), refused.clone())),
+            _ => None,
+        })
+        .unwrap_or_default();
+    Said {
+        what,
+        refused,
+        decisions: outcome.decisions.iter().map(shape::Decision::of).collect(),
+        orders: outcome.orders.iter().map(shape::order_in_words).collect(),
+    }
+}

@@ -1,0 +1,344 @@
+//! `/metrics`: what the engine shows and what was observed on the way, made into text when it is asked for.
+//!
+//! Nothing is kept up to date for it, so it costs nothing on the path of a fact. Series are bounded: of
+//! breakers and of spend by tenant and model the largest are shown, the rest of the spend is added up under
+//! `(other)`, and how many were left out is a figure of its own. Amounts are floats here and nowhere else,
+//! because Prometheus knows nothing better.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use policy::engine::View;
+use policy::money::Money;
+use policy::rule::Mode;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+
+use super::Api;
+use super::shape::refuse;
+use crate::observe::Observed;
+
+const TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Name and value of each label.
+type Labels<'a> = Vec<(&'static str, &'a str)>;
+
+const STATES: [&str; 4] = ["Clear", "Warned", "Arming", "Tripped"];
+
+pub(super) async fn metrics(State(api): State<Api>) -> Response {
+    let view = match api.view().await {
+        Ok(view) => view,
+        Err(gone) => return refuse(StatusCode::SERVICE_UNAVAILABLE, &gone.to_string()),
+    };
+    match render(view, &api.observed, api.max_series) {
+        Ok(text) => ([(header::CONTENT_TYPE, TYPE)], text).into_response(),
+        Err(_) => refuse(StatusCode::INTERNAL_SERVER_ERROR, "the metrics could not be written"),
+    }
+}
+
+/// All metrics as OpenMetrics text.
+///
+/// # Errors
+/// When the text cannot be made.
+pub fn render(view: View, observed: &Arc<Observed>, max_series: usize) -> Result<String, std::fmt::Error> {
+    let mut registry = Registry::with_prefix("breakerbox");
+    let seconds = |registry: &mut Registry,
+                   name: &str,
+                   help: &str,
+                   of: &prometheus_client::metrics::histogram::Histogram| {
+        registry.register(name, help, of.clone());
+    };
+    seconds(
+        &mut registry,
+        "decision_seconds",
+        "From taking a batch to its acks, where it decided something",
+        &observed.decision_seconds,
+    );
+    seconds(&mut registry, "commit_seconds", "Of a commit", &observed.commit_seconds);
+    seconds(
+        &mut registry,
+        "verify_seconds",
+        "From the accepted write to its proof",
+        &observed.verify_seconds,
+    );
+    registry.register_collector(Box::new(Shown { view, observed: observed.clone(), max_series }));
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry)?;
+    Ok(text)
+}
+
+#[derive(Debug)]
+struct Shown {
+    view: View,
+    observed: Arc<Observed>,
+    max_series: usize,
+}
+
+/// Dollars as Prometheus wants them.
+#[expect(clippy::cast_precision_loss, reason = "for charts; the exact sums are in the API")]
+fn usd(amount: Money) -> f64 {
+    amount.picos() as f64 / 1e12
+}
+
+#[expect(clippy::cast_precision_loss, reason = "seconds of an instant, for charts")]
+fn seconds(at: policy::time::Timestamp) -> f64 {
+    at.millis() as f64 / 1000.0
+}
+
+/// Writes families, each with its help once.
+struct Writer<'a>(DescriptorEncoder<'a>);
+
+impl Writer<'_> {
+    fn gauges<'l>(
+        &mut self,
+        name: &str,
+        help: &str,
+        rows: impl IntoIterator<Item = (Labels<'l>, f64)>,
+    ) -> std::fmt::Result {
+        let gauge = ConstGauge::new(0.0);
+        let mut family = self.0.encode_descriptor(name, help, None, gauge.metric_type())?;
+        for (labels, value) in rows {
+            ConstGauge::new(value).encode(family.encode_family(&LabelPairs(labels))?)?;
+        }
+        Ok(())
+    }
+
+    fn counters<'l, N: prometheus_client::encoding::EncodeCounterValue + Copy>(
+        &mut self,
+        name: &str,
+        help: &str,
+        rows: impl IntoIterator<Item = (Labels<'l>, N)>,
+    ) -> std::fmt::Result
+    where
+        ConstCounter<N>: EncodeMetric,
+    {
+        let kind = ConstCounter::new(0_u64).metric_type();
+        let mut family = self.0.encode_descriptor(name, help, None, kind)?;
+        for (labels, value) in rows {
+            ConstCounter::new(value).encode(family.encode_family(&LabelPairs(labels))?)?;
+        }
+        Ok(())
+    }
+}
+
+struct LabelPairs<'a>(Labels<'a>);
+
+impl EncodeLabelSet for LabelPairs<'_> {
+    fn encode(&self, encoder: &mut prometheus_client::encoding::LabelSetEncoder<'_>) -> std::fmt::Result {
+        self.0.as_slice().encode(encoder)
+    }
+}
+
+impl Collector for Shown {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
+        let mut out = Writer(encoder);
+        self.spend(&mut out)?;
+        self.breakers(&mut out)?;
+        self.holds_and_sources(&mut out)?;
+        self.usage(&mut out)?;
+        self.posture(&mut out)?;
+        self.process(&mut out)
+    }
+}
+
+impl Shown {
+    fn spend(&self, out: &mut Writer<'_>) -> std::fmt::Result {
+        let mut spend: Vec<_> = self.view.spend.iter().collect();
+        spend.sort_by(|a, b| {
+            b.amount.cmp(&a.amount).then_with(|| (&a.tenant, &a.model).cmp(&(&b.tenant, &b.model)))
+        });
+        let (shown, rest) = spend.split_at(spend.len().min(self.max_series));
+        let mut rows: Vec<(Labels<'_>, f64)> = shown
+            .iter()
+            .map(|s| {
+                (
+                    vec![("tenant", s.tenant.as_deref().unwrap_or("unattributed")), ("model", &*s.model)],
+                    usd(s.amount),
+                )
+            })
+            .collect();
+        if !rest.is_empty() {
+            let sum = rest.iter().fold(Money::ZERO, |sum, s| sum.saturating_add(s.amount));
+            rows.push((vec![("tenant", "(other)"), ("model", "(other)")], usd(sum)));
+        }
+        out.counters("spend_usd", "Charges by tenant and model since the journal began", rows)?;
+        let unattributed = spend
+            .iter()
+            .filter(|s| s.tenant.is_none())
+            .fold(Money::ZERO, |sum, s| sum.saturating_add(s.amount));
+        out.counters("unattributed_usd", "Charges without a trusted tenant", [(vec![], usd(unattributed))])?;
+        let unpriced = spend.iter().filter(|s| s.unpriced > 0).take(self.max_series);
+        let rows = unpriced.map(|s| {
+            (
+                vec![("model", &*s.model), ("tenant", s.tenant.as_deref().unwrap_or("unattributed"))],
+                s.unpriced,
+            )
+        });
+        out.counters("unpriced_usages", "Usage without a price by tenant and model", rows)
+    }
+
+    fn breakers(&self, out: &mut Writer<'_>) -> std::fmt::Result {
+        let mut breakers: Vec<_> = self.view.breakers.iter().collect();
+        breakers.sort_by(|a, b| {
+            b.sum.percent_of(b.limit).cmp(&a.sum.percent_of(a.limit)).then_with(|| a.name.cmp(&b.name))
+        });
+        let shown = &breakers[..breakers.len().min(self.max_series)];
+        out.gauges(
+            "budget_spent_usd",
+            "Sum in the window, by breaker",
+            shown.iter().map(|b| (vec![("budget", &*b.budget), ("breaker", &*b.name)], usd(b.sum))),
+        )?;
+        out.gauges(
+            "budget_limit_usd",
+            "Limit in the window, by breaker",
+            shown.iter().map(|b| (vec![("budget", &*b.budget), ("breaker", &*b.name)], usd(b.limit))),
+        )?;
+        let level =
+            |state: &str| STATES.iter().position(|s| *s == state).map_or(0.0, |at| [0.0, 1.0, 2.0, 3.0][at]);
+        out.gauges(
+            "breaker_state",
+            "0 Clear, 1 Warned, 2 Arming, 3 Tripped",
+            shown.iter().map(|b| (vec![("budget", &*b.budget), ("breaker", &*b.name)], level(&b.state))),
+        )?;
+        let counts = STATES.map(|state| {
+            let n = breakers.iter().filter(|b| &*b.state == state).count();
+            (vec![("state", state)], f64::from(u32::try_from(n).unwrap_or(u32::MAX)))
+        });
+        out.gauges("breakers", "Breakers by state", counts)?;
+        let left_out = breakers.len().saturating_sub(self.max_series)
+            + self.view.spend.len().saturating_sub(self.max_series);
+        out.gauges(
+            "series_left_out",
+            "Breakers and spend accounts beyond the series limit",
+            [(vec![], f64::from(u32::try_from(left_out).unwrap_or(u32::MAX)))],
+        )
+    }
+
+    fn holds_and_sources(&self, out: &mut Writer<'_>) -> std::fmt::Result {
+        let holds = self.view.holds.iter().take(self.max_series);
+        out.gauges(
+            "hold",
+            "1 for each hold, by target and state",
+            holds.map(|h| (vec![("target", h.target.as_str()), ("state", h.state.word())], 1.0)),
+        )?;
+        let sources = &self.view.sources;
+        let heard = sources
+            .iter()
+            .filter_map(|(name, s)| s.heard_at.map(|at| (vec![("source", &**name)], seconds(at))));
+        out.gauges("source_heard_timestamp_seconds", "When a source was last heard", heard)?;
+        let usage = sources
+            .iter()
+            .filter_map(|(name, s)| s.usage_at.map(|at| (vec![("source", &**name)], seconds(at))));
+        out.gauges("source_usage_timestamp_seconds", "When a source last brought usage", usage)?;
+        let flag = |on: bool| if on { 1.0 } else { 0.0 };
+        out.gauges(
+            "source_stale",
+            "1 for a source that is broken or stale",
+            sources
+                .iter()
+                .map(|(name, s)| (vec![("source", &**name)], flag(s.broken.is_some() || s.stale.is_some()))),
+        )?;
+        out.counters(
+            "subjects_over_cap",
+            "New subjects beyond the cap of a source",
+            sources.iter().map(|(name, s)| (vec![("source", &**name)], s.over_cap)),
+        )
+    }
+
+    fn usage(&self, out: &mut Writer<'_>) -> std::fmt::Result {
+        let counters = &self.view.counters;
+        let rows = [
+            ("accepted", counters.accepted),
+            ("duplicate", counters.duplicates),
+            ("conflict", counters.conflicts),
+        ];
+        out.counters(
+            "usages",
+            "Usage by what became of it",
+            rows.map(|(outcome, n)| (vec![("outcome", outcome)], n)),
+        )?;
+        out.counters(
+            "refused_usages",
+            "Usage refused, by reason",
+            counters.refused.iter().map(|(reason, n)| (vec![("reason", reason.word())], *n)),
+        )?;
+        out.counters(
+            "refused_usd",
+            "What refused usage would have cost",
+            [(vec![], usd(counters.refused_amount))],
+        )?;
+        out.counters("unpriced", "Usage without a price", [(vec![], counters.unpriced)])?;
+        let remembered = f64::from(u32::try_from(self.view.remembered).unwrap_or(u32::MAX));
+        out.gauges("remembered_ids", "Ids remembered for dedupe", [(vec![], remembered)])
+    }
+
+    fn posture(&self, out: &mut Writer<'_>) -> std::fmt::Result {
+        let flag = |on: bool| [(vec![], if on { 1.0 } else { 0.0 })];
+        let level = match self.view.ceiling {
+            Mode::Observe => 0.0,
+            Mode::Alert => 1.0,
+            Mode::Approve => 2.0,
+            Mode::Enforce => 3.0,
+        };
+        out.gauges(
+            "ceiling",
+            "What the daemon may do: 0 observe, 1 alert, 2 approve, 3 enforce",
+            [(vec![], level)],
+        )?;
+        out.gauges(
+            "held_back",
+            "1 while the daemon may do less than it is configured to",
+            flag(self.view.because.is_some()),
+        )?;
+        out.gauges("frozen", "1 during a freeze", flag(self.view.freeze.is_some()))?;
+        out.gauges("clock_doubted", "1 while the clocks disagree", flag(self.view.clock_doubt.is_some()))?;
+        out.gauges(
+            "disk_low",
+            "1 while intake waits because the disk is nearly full",
+            flag(self.observed.disk_low.load(Ordering::Relaxed)),
+        )?;
+        out.gauges(
+            "rules_current",
+            "1 while the rules folder holds what is in force",
+            flag(self.observed.rules_current.load(Ordering::Relaxed)),
+        )?;
+        let labels = vec![
+            ("rules", &*self.view.rules),
+            ("prices", &*self.view.prices),
+            ("version", env!("CARGO_PKG_VERSION")),
+        ];
+        out.gauges("info", "Ids of what is in force", [(labels, 1.0)])
+    }
+
+    fn process(&self, out: &mut Writer<'_>) -> std::fmt::Result {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let observed = &self.observed;
+        for (name, help, counter) in [
+            ("turns", "Turns committed by this process", &observed.turns),
+            ("usage_rows", "Rows of usage in them", &observed.rows),
+            ("decisions", "Decisions in them", &observed.decisions),
+            ("orders", "Orders in them", &observed.orders),
+            ("notices_failed", "Messages that could not be delivered or queued", &observed.notices_failed),
+            ("rules_taken", "Rule sets taken", &observed.rules_taken),
+            ("rules_refused", "Rule sets refused", &observed.rules_refused),
+        ] {
+            out.counters(name, help, [(vec![], load(counter))])?;
+        }
+        #[expect(clippy::cast_precision_loss, reason = "for charts")]
+        let gauge = |counter: &AtomicU64| [(vec![], load(counter) as f64)];
+        out.gauges("orders_waiting", "Orders that wait for room", gauge(&observed.orders_waiting))?;
+        out.gauges("notices_waiting", "Notices that wait for room", gauge(&observed.notices_waiting))?;
+        out.gauges("snapshot_turn", "Turn of the newest snapshot", gauge(&observed.snapshot_seq))?;
+        out.gauges(
+            "diverged_turn",
+            "First turn whose replay differed; 0 for none",
+            gauge(&observed.diverged_at),
+        )
+    }
+}

@@ -1,0 +1,535 @@
+//! The shapes of answers, on the wire and in the CLI: times in RFC 3339, money as exact decimal text with its
+//! unit, words instead of numbers. They may grow; a field never changes its meaning.
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use policy::decision::{self, DecisionKind, Effect};
+use policy::engine::{BreakerView, HoldView, NotTripped, View};
+use policy::explain;
+use policy::fact::{GuardAnswer, Observation, Receipt, ReceiptOutcome};
+use policy::money::Money;
+use policy::rule::{Budget, WindowSpec};
+use policy::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::journal::{DecisionRecord, OrderRecord, decision_word, outcome_word};
+
+/// An error on the wire.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// What is wrong and what to do.
+    pub error: String,
+}
+
+pub(super) fn refuse(status: StatusCode, why: &str) -> Response {
+    (status, Json(Refusal { error: why.to_owned() })).into_response()
+}
+
+/// The daemon as a whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// Version of the daemon.
+    pub version: String,
+    /// Install id; empty without one.
+    pub install: String,
+    /// Id of the journal.
+    pub journal: String,
+    /// Number of the last durable turn.
+    pub turn: u64,
+    /// As of.
+    pub now: String,
+    /// What the daemon may do.
+    pub ceiling: String,
+    /// Why that is less than configured.
+    pub because: Option<String>,
+    /// Who froze it, and why.
+    pub freeze: Option<String>,
+    /// Why the clock is in doubt.
+    pub clock_doubt: Option<String>,
+    /// Whether the disk is below its reserve.
+    pub disk_low: bool,
+    /// Id of the rules.
+    pub rules: String,
+    /// Commit of the rules.
+    pub revision: Option<String>,
+    /// Whether the rules folder holds what is in force.
+    pub rules_current: bool,
+    /// Id of the price book.
+    pub prices: String,
+    /// Breakers that are not `Clear`, the furthest first.
+    pub breakers: Vec<Breaker>,
+    /// All breakers.
+    pub breakers_total: usize,
+    /// Holds.
+    pub holds: Vec<Hold>,
+    /// Sources.
+    pub sources: Vec<Source>,
+    /// Usage that was added, seen before, in conflict, refused, and without a price.
+    pub usage: Usage,
+}
+
+/// Usage in numbers, since the journal began.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Added.
+    pub accepted: u64,
+    /// Seen before.
+    pub duplicates: u64,
+    /// Seen before with other content.
+    pub conflicts: u64,
+    /// Refused.
+    pub refused: u64,
+    /// Without a price.
+    pub unpriced: u64,
+}
+
+/// A breaker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Breaker {
+    /// `tenant-daily/acme`.
+    pub name: String,
+    /// Its budget.
+    pub budget: String,
+    /// `Clear`, `Warned`, `Arming`, `Tripped`.
+    pub state: String,
+    /// Sum in the window.
+    pub sum: String,
+    /// Limit in the window.
+    pub limit: String,
+    /// Sum as a share of the limit, `84.2%`.
+    pub share: String,
+    /// Start of the window.
+    pub start: String,
+    /// End of the window.
+    pub end: String,
+    /// Charges in the window.
+    pub facts: u64,
+    /// Usage without a price in the window.
+    pub unpriced: u64,
+    /// Effective mode.
+    pub mode: String,
+    /// Trips in the window.
+    pub trips: u16,
+    /// What it waits for.
+    pub detail: Option<String>,
+}
+
+impl From<&BreakerView> for Breaker {
+    fn from(view: &BreakerView) -> Self {
+        Self {
+            name: view.name.to_string(),
+            budget: view.budget.to_string(),
+            state: view.state.to_string(),
+            sum: view.sum.exact(),
+            limit: view.limit.exact(),
+            share: view.sum.percent_of(view.limit).map_or_else(|| "-".to_owned(), |share| share.to_string()),
+            start: view.start.to_string(),
+            end: view.end.to_string(),
+            facts: view.facts,
+            unpriced: view.unpriced,
+            mode: view.mode.word().to_owned(),
+            trips: view.trips,
+            detail: view.detail.clone(),
+        }
+    }
+}
+
+/// A hold.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// The object.
+    pub target: String,
+    /// Its state.
+    pub state: String,
+    /// Breakers that hold it.
+    pub holders: Vec<String>,
+    /// What was last seen.
+    pub detail: String,
+    /// Somebody else stopped it.
+    pub foreign: bool,
+    /// The journal did not know it at start.
+    pub orphan: bool,
+    /// When the write was accepted.
+    pub accepted_at: Option<String>,
+    /// When it was proven.
+    pub verified_at: Option<String>,
+}
+
+impl From<&HoldView> for Hold {
+    fn from(view: &HoldView) -> Self {
+        Self {
+            target: view.target.clone(),
+            state: view.state.word().to_owned(),
+            holders: view.holders.iter().map(ToString::to_string).collect(),
+            detail: view.detail.clone(),
+            foreign: view.foreign,
+            orphan: view.orphan,
+            accepted_at: text(view.accepted_at),
+            verified_at: text(view.verified_at),
+        }
+    }
+}
+
+/// A source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// Its name.
+    pub name: String,
+    /// When it was last heard.
+    pub heard_at: Option<String>,
+    /// When it last brought usage.
+    pub usage_at: Option<String>,
+    /// Why it is broken or stale.
+    pub trouble: Option<String>,
+}
+
+fn text(at: Option<Timestamp>) -> Option<String> {
+    at.map(|at| at.to_string())
+}
+
+impl Status {
+    /// From what the engine shows; the rest is filled in by the server.
+    #[must_use]
+    pub fn of(view: &View) -> Self {
+        let mut busy: Vec<&BreakerView> = view.breakers.iter().filter(|b| &*b.state != "Clear").collect();
+        busy.sort_by(|a, b| {
+            b.sum.percent_of(b.limit).cmp(&a.sum.percent_of(a.limit)).then(a.name.cmp(&b.name))
+        });
+        let counters = &view.counters;
+        Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            install: String::new(),
+            journal: String::new(),
+            turn: 0,
+            now: view.now.to_string(),
+            ceiling: view.ceiling.word().to_owned(),
+            because: view.because.clone(),
+            freeze: view.freeze.clone(),
+            clock_doubt: view.clock_doubt.clone(),
+            disk_low: false,
+            rules: view.rules.to_string(),
+            revision: view.revision.as_deref().map(str::to_owned),
+            rules_current: true,
+            prices: view.prices.to_string(),
+            breakers: busy.into_iter().map(Breaker::from).collect(),
+            breakers_total: view.breakers.len(),
+            holds: view.holds.iter().map(Hold::from).collect(),
+            sources: view
+                .sources
+                .iter()
+                .map(|(name, status)| Source {
+                    name: name.to_string(),
+                    heard_at: text(status.heard_at),
+                    usage_at: text(status.usage_at),
+                    trouble: status.broken.clone().or_else(|| status.stale.clone()),
+                })
+                .collect(),
+            usage: Usage {
+                accepted: counters.accepted,
+                duplicates: counters.duplicates,
+                conflicts: counters.conflicts,
+                refused: counters.refused.values().sum(),
+                unpriced: counters.unpriced,
+            },
+        }
+    }
+}
+
+/// A budget with how its breakers stand.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BudgetShape {
+    /// Its name.
+    pub name: String,
+    /// For people.
+    pub description: String,
+    /// Where it was written.
+    pub place: String,
+    /// One breaker for each combination of these.
+    pub per_each: Vec<String>,
+    /// The limit where no override matches.
+    pub limit: String,
+    /// `day (Europe/Berlin)`, `rolling 6h`, `lifetime`.
+    pub window: String,
+    /// The rule's own mode.
+    pub mode: String,
+    /// Breakers by state: `Clear`, `Warned`, `Arming`, `Tripped`.
+    pub states: std::collections::BTreeMap<String, usize>,
+    /// Sum over its breakers.
+    pub sum: String,
+}
+
+impl BudgetShape {
+    /// A budget among what the engine shows.
+    #[must_use]
+    pub fn of(budget: &Budget, view: &View) -> Self {
+        let mine: Vec<&BreakerView> = view.breakers.iter().filter(|b| b.budget == budget.name).collect();
+        let mut states = std::collections::BTreeMap::new();
+        for breaker in &mine {
+            *states.entry(breaker.state.to_string()).or_default() += 1;
+        }
+        Self {
+            name: budget.name.to_string(),
+            description: budget.description.to_string(),
+            place: budget.place.to_string(),
+            per_each: budget.per_each.iter().map(ToString::to_string).collect(),
+            limit: budget.limit.amount.exact(),
+            window: window_in_words(&budget.window),
+            mode: budget.mode.word().to_owned(),
+            states,
+            sum: mine.iter().fold(Money::ZERO, |sum, b| sum.saturating_add(b.sum)).exact(),
+        }
+    }
+}
+
+fn window_in_words(window: &WindowSpec) -> String {
+    match window {
+        WindowSpec::Calendar { unit, timezone, .. } => format!("{unit:?} ({timezone})").to_lowercase(),
+        WindowSpec::Rolling(span) => format!("rolling {span}"),
+        WindowSpec::Lifetime => "lifetime".to_owned(),
+    }
+}
+
+/// A decision in a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// `d17`.
+    pub id: String,
+    /// When.
+    pub at: String,
+    /// `Tripped`, …
+    pub kind: String,
+    /// Effective mode.
+    pub mode: String,
+    /// The breaker, where it is about one.
+    pub breaker: Option<String>,
+    /// What, in a sentence.
+    pub what: String,
+    /// The sum then.
+    pub sum: String,
+    /// The limit then.
+    pub limit: String,
+    /// The rule's file and line.
+    pub place: String,
+}
+
+impl Decision {
+    /// The shape of a decision.
+    #[must_use]
+    pub fn of(decision: &decision::Decision) -> Self {
+        Self {
+            id: decision.id.to_string(),
+            at: decision.at.to_string(),
+            kind: decision_word(&decision.kind).to_owned(),
+            mode: decision.mode.word().to_owned(),
+            breaker: decision.why.breaker.as_ref().map(|b| b.name.to_string()),
+            what: decision_in_words(&decision.kind),
+            sum: decision.why.sum.exact(),
+            limit: decision.why.limit.exact(),
+            place: if decision.why.place.line == 0 { String::new() } else { decision.why.place.to_string() },
+        }
+    }
+}
+
+/// What was decided, in a sentence; for a list, so with what a page or a refusal says.
+#[must_use]
+pub fn decision_in_words(kind: &DecisionKind) -> String {
+    match kind {
+        DecisionKind::Page { detail, .. } => detail.clone(),
+        DecisionKind::Hold { detail, .. } => format!("{}; {detail}", explain::headline(kind)),
+        DecisionKind::Commanded { refused: Some(why), .. } => format!("{}; {why}", explain::headline(kind)),
+        _ => explain::headline(kind),
+    }
+}
+
+/// `pause ScaledObject/checkout/api`.
+#[must_use]
+pub fn order_in_words(order: &decision::Order) -> String {
+    match &order.effect {
+        Effect::PauseToZero => format!("pause {} at zero", order.target),
+        Effect::ReverseRaise { workload } => format!("bring {workload} back to zero under {}", order.target),
+        Effect::Restore { .. } => format!("give {} back", order.target),
+    }
+}
+
+/// A decision with all that is known of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Detail {
+    /// The decision.
+    #[serde(rename = "decision")]
+    pub head: Decision,
+    /// Number of the turn in which it was made.
+    pub turn: u64,
+    /// The window.
+    pub window: Option<(String, String)>,
+    /// Charges in the sum.
+    pub facts: u64,
+    /// Usage in the window that has no price.
+    pub unpriced: u64,
+    /// Event time of the charge that crossed.
+    pub occurred_at: Option<String>,
+    /// The largest charges: fact, when, how much.
+    pub largest: Vec<(String, String, String)>,
+    /// Id of the rules.
+    pub rules: String,
+    /// Id of the prices.
+    pub prices: String,
+    /// What the selector named but was left alone, and why.
+    pub left: Vec<(String, String)>,
+    /// What the guard answered before any order was given.
+    pub guard: Vec<Answer>,
+    /// Anything else.
+    pub note: String,
+    /// Its orders.
+    pub orders: Vec<OrderShape>,
+    /// The whole story as text, as `breakerbox explain` prints it.
+    pub text: String,
+}
+
+/// One answer of the guard.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The question.
+    pub check: String,
+    /// Whether it lets the effect through.
+    pub pass: bool,
+    /// The evidence.
+    pub detail: String,
+}
+
+impl From<&GuardAnswer> for Answer {
+    fn from(answer: &GuardAnswer) -> Self {
+        Self { check: answer.check.word().to_owned(), pass: answer.pass, detail: answer.detail.clone() }
+    }
+}
+
+/// An order with its receipts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderShape {
+    /// `o3`.
+    pub id: String,
+    /// What.
+    pub what: String,
+    /// Word of the receipt that moved it last.
+    pub state: String,
+    /// Whether nothing more is to come.
+    pub resolved: bool,
+    /// Which try.
+    pub attempt: u32,
+    /// Who approved it.
+    pub approved_by: Option<String>,
+    /// When it was given.
+    pub issued_at: String,
+    /// Receipts, in order.
+    pub receipts: Vec<ReceiptShape>,
+}
+
+/// A receipt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceiptShape {
+    /// When.
+    pub at: String,
+    /// Its word.
+    pub outcome: String,
+    /// In a sentence.
+    pub what: String,
+    /// What the guard answered.
+    pub guard: Vec<Answer>,
+    /// What was looked at: sign, what was seen, whether it proves.
+    pub signs: Vec<(String, String, bool)>,
+}
+
+impl From<&Receipt> for ReceiptShape {
+    fn from(receipt: &Receipt) -> Self {
+        Self {
+            at: receipt.at.to_string(),
+            outcome: outcome_word(&receipt.outcome).0.to_owned(),
+            what: explain::outcome_in_words(&receipt.outcome),
+            guard: receipt.guard.iter().map(Answer::from).collect(),
+            signs: signs_of(&receipt.outcome)
+                .iter()
+                .map(|s| (s.sign.clone(), s.seen.clone(), s.proves))
+                .collect(),
+        }
+    }
+}
+
+fn signs_of(outcome: &ReceiptOutcome) -> &[Observation] {
+    match outcome {
+        ReceiptOutcome::Verified { signs, .. }
+        | ReceiptOutcome::NotObserved { signs }
+        | ReceiptOutcome::RestoreIncomplete { signs } => signs,
+        _ => &[],
+    }
+}
+
+impl From<&OrderRecord> for OrderShape {
+    fn from(record: &OrderRecord) -> Self {
+        Self {
+            id: record.order.id.to_string(),
+            what: order_in_words(&record.order),
+            state: record.state.clone(),
+            resolved: record.resolved,
+            attempt: record.order.attempt,
+            approved_by: record.order.approved_by.clone(),
+            issued_at: record.order.issued_at.to_string(),
+            receipts: record.receipts.iter().map(ReceiptShape::from).collect(),
+        }
+    }
+}
+
+impl From<&DecisionRecord> for Detail {
+    fn from(record: &DecisionRecord) -> Self {
+        let why = &record.decision.why;
+        let (left, guard) = match &record.decision.kind {
+            DecisionKind::Tripped { left, .. } => {
+                (left.iter().map(|(key, why)| (key.to_string(), why.clone())).collect(), Vec::new())
+            }
+            DecisionKind::Withheld { answers, .. } => {
+                (Vec::new(), answers.iter().map(Answer::from).collect())
+            }
+            _ => (Vec::new(), Vec::new()),
+        };
+        Self {
+            head: Decision::of(&record.decision),
+            turn: record.seq,
+            window: why.breaker.as_ref().map(|b| (b.start.to_string(), b.end.to_string())),
+            facts: why.facts,
+            unpriced: why.unpriced,
+            occurred_at: text(why.occurred_at),
+            largest: why
+                .largest
+                .iter()
+                .map(|l| (l.fact.to_string(), l.occurred_at.to_string(), l.amount.exact()))
+                .collect(),
+            rules: why.rules.to_string(),
+            prices: why.prices.to_string(),
+            left,
+            guard,
+            note: why.note.clone(),
+            orders: record.orders.iter().map(OrderShape::from).collect(),
+            text: story(record),
+        }
+    }
+}
+
+fn story(record: &DecisionRecord) -> String {
+    let orders: Vec<decision::Order> = record.orders.iter().map(|o| o.order.clone()).collect();
+    let receipts: Vec<Receipt> = record.orders.iter().flat_map(|o| o.receipts.iter().cloned()).collect();
+    explain::decision(&record.decision, &orders, &receipts)
+}
+
+/// Why a breaker stopped nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    /// The breaker, where there is one.
+    pub breaker: Option<String>,
+    /// For people.
+    pub reason: String,
+}
+
+impl From<&NotTripped> for Reason {
+    fn from(not: &NotTripped) -> Self {
+        Self { breaker: not.breaker.as_deref().map(str::to_owned), reason: not.reason.to_string() }
+    }
+}

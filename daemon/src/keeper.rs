@@ -1,0 +1,178 @@
+//! The keeper: snapshots, the check of determinism, and the folding of the write-ahead log, on a thread of
+//! its own.
+//!
+//! Snapshots are made by a second engine that is restored from the last one and replays the journal, so the
+//! first engine never stops for one and ingest keeps its latency. The second engine lives only while it
+//! works: between two snapshots it costs no memory.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use policy::decision::PageTopic;
+use policy::engine::{Engine, Settings};
+use policy::fact::{Fact, Trouble};
+
+use crate::journal::snapshot::{self, Snapshot};
+use crate::journal::{Checkpointer, Journal, JournalError, Reader};
+use crate::observe::Observed;
+use crate::replay;
+use crate::turn::Handle;
+
+/// When a snapshot is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Every {
+    /// After so many turns.
+    pub turns: u64,
+    /// How often to look, and to fold the log.
+    pub look: Duration,
+}
+
+impl Default for Every {
+    /// 2,000 turns: a busy quarter of a minute, or half an hour of ticks. A start then replays at most
+    /// about twice that.
+    fn default() -> Self {
+        Self { turns: 2_000, look: Duration::from_secs(1) }
+    }
+}
+
+/// Does the work; [`start`] runs it on its thread.
+#[derive(Debug)]
+pub struct Keeper {
+    reader: Reader,
+    checkpointer: Checkpointer,
+    folder: PathBuf,
+    journal: String,
+    settings: Settings,
+    /// Turn of the last snapshot.
+    last_seq: u64,
+    every: Every,
+    observed: Arc<Observed>,
+}
+
+/// A running keeper.
+#[derive(Debug)]
+pub struct Running {
+    stop: SyncSender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Running {
+    /// Ends the thread after what it is at.
+    pub fn stop(self) {
+        // A full or closed channel means that it is ending already.
+        let _ = self.stop.try_send(());
+        if self.thread.join().is_err() {
+            tracing::error!("the keeper's thread had panicked");
+        }
+    }
+}
+
+impl Keeper {
+    /// A keeper of that journal, beginning at the snapshot that the daemon itself began at.
+    ///
+    /// # Errors
+    /// When the journal cannot be opened again.
+    pub fn new(
+        journal: &Journal,
+        since: u64,
+        every: Every,
+        observed: Arc<Observed>,
+    ) -> Result<Self, JournalError> {
+        Ok(Self {
+            reader: journal.reader()?,
+            checkpointer: journal.checkpointer()?,
+            folder: journal.folder().to_owned(),
+            journal: journal.id().to_owned(),
+            settings: journal.settings().clone(),
+            last_seq: since,
+            every,
+            observed,
+        })
+    }
+
+    /// Runs until stopped.
+    ///
+    /// # Errors
+    /// When the thread cannot be made.
+    pub fn start(mut self, handle: Handle, runtime: tokio::runtime::Handle) -> std::io::Result<Running> {
+        let (stop, stopped) = sync_channel(1);
+        let thread = std::thread::Builder::new().name("keeper".to_owned()).spawn(move || {
+            self.keep(&stopped, &handle, &runtime);
+        })?;
+        Ok(Running { stop, thread })
+    }
+
+    fn keep(&mut self, stopped: &Receiver<()>, handle: &Handle, runtime: &tokio::runtime::Handle) {
+        let committed = handle.committed();
+        while stopped.recv_timeout(self.every.look) == Err(RecvTimeoutError::Timeout) {
+            if let Err(error) = self.checkpointer.fold() {
+                tracing::warn!(error = &error as &dyn std::error::Error, "could not fold the log");
+            }
+            if *committed.borrow() < self.last_seq + self.every.turns {
+                continue;
+            }
+            match self.snapshot() {
+                Ok(None) => {}
+                Ok(Some(turn)) => {
+                    let detail = format!(
+                        "the replay of turn {turn} differs from what was done: the engine is not \
+                         deterministic, please report this with the journal's turn"
+                    );
+                    tracing::error!("{detail}");
+                    let trouble = Fact::Trouble(Trouble { topic: PageTopic::Posture, detail });
+                    // The turn may be ending; then the log has it.
+                    let _ = runtime.block_on(handle.fact(trouble));
+                }
+                Err(error) => {
+                    tracing::error!(error = &error as &dyn std::error::Error, "no snapshot was made");
+                }
+            }
+        }
+    }
+
+    /// Makes a snapshot of all turns whose rollups are written. Answers the first turn that differed, where
+    /// one did: then no snapshot is kept, and the journal's turns stay.
+    ///
+    /// # Errors
+    /// When the journal cannot be read or the snapshot not be written.
+    pub fn snapshot(&mut self) -> Result<Option<u64>, JournalError> {
+        let until = self.reader.rollups_seq()?;
+        if until <= self.last_seq {
+            return Ok(None);
+        }
+        let base = snapshot::newest(&self.folder, &self.journal, until)?;
+        let from = base.as_ref().map_or(0, |s| s.seq);
+        let restored = base.and_then(|s| Engine::restore(&s.bytes).ok());
+        let (mut engine, from) = match restored {
+            Some(engine) => (engine, from),
+            None => (Engine::new(self.settings.clone()), 0),
+        };
+        let mut seq = from;
+        for turn in self.reader.again()?.turns_after(from) {
+            let turn = turn?;
+            if turn.seq > until {
+                break;
+            }
+            if turn.seq != seq + 1 {
+                return Err(JournalError::Gap { first: turn.seq, snapshot: seq });
+            }
+            let (same, _) = replay::step(&mut engine, &turn);
+            if !same {
+                self.observed.diverged_at.store(turn.seq, Ordering::Relaxed);
+                self.last_seq = until;
+                return Ok(Some(turn.seq));
+            }
+            seq = turn.seq;
+        }
+        let made = Snapshot { seq, bytes: engine.snapshot() };
+        snapshot::put(&self.folder, &self.journal, &made)?;
+        self.last_seq = seq;
+        self.observed.snapshot_seq.store(seq, Ordering::Relaxed);
+        tracing::info!(turn = seq, bytes = made.bytes.len(), "snapshot made");
+        Ok(None)
+    }
+}

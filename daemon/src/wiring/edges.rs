@@ -1,0 +1,128 @@
+//! The real edges: from a configuration to everything that a daemon is made of.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use async_trait::async_trait;
+use collector::kube::{KubeSource, Pace};
+use policy::engine::KUBERNETES;
+use policy::rule::SourceFile;
+
+use super::{Intake, Nothing, Source, SourceContext};
+use crate::app::Deps;
+use crate::clock::SystemClock;
+use crate::config::{Config, Connect};
+use crate::keeper;
+use crate::rules::{Compiled, RuleFile};
+
+/// Reads rule files with the policy's own compiler.
+///
+/// # Errors
+/// The report of all that is wrong.
+pub fn compile(files: &[RuleFile]) -> Result<Compiled, String> {
+    match policy::rule::compile(&borrowed(files)) {
+        Ok(compiled) => {
+            let none = compiled.warnings.list.is_empty();
+            let warnings = if none { String::new() } else { compiled.warnings.to_string() };
+            Ok(Compiled { rules: compiled.rules, warnings })
+        }
+        Err(diagnostics) => Err(diagnostics.to_string()),
+    }
+}
+
+/// The same report for machines; nothing where nothing is wrong.
+#[must_use]
+pub fn diagnose_json(files: &[RuleFile]) -> Option<String> {
+    policy::rule::compile(&borrowed(files)).err().map(|diagnostics| diagnostics.to_json())
+}
+
+fn borrowed(files: &[RuleFile]) -> Vec<SourceFile<'_>> {
+    files.iter().map(|file| SourceFile { path: &file.path, text: &file.text }).collect()
+}
+
+/// Everything that the configuration asks for.
+///
+/// # Errors
+/// When the cluster's credentials cannot be read.
+pub async fn deps(config: &Config, accept_lost_journal: bool) -> anyhow::Result<Deps> {
+    let mut sources: Vec<Box<dyn Source>> = Vec::new();
+    if let Some(client) = client(&config.cluster.connect).await? {
+        sources.push(Box::new(Cluster { client }));
+    }
+    Ok(Deps {
+        clock: Arc::new(SystemClock::default()),
+        sources,
+        ingest: None,
+        actuator: None,
+        messenger: Arc::new(Nothing),
+        levers: Arc::new(Nothing),
+        letters: Box::new(Nothing),
+        leading: None,
+        compile,
+        every: keeper::Every::default(),
+        accept_lost_journal,
+    })
+}
+
+/// A client of the configured cluster; none without one.
+///
+/// # Errors
+/// When the credentials cannot be read.
+pub async fn client(connect: &Connect) -> anyhow::Result<Option<kube::Client>> {
+    let mut config = match connect {
+        Connect::None => return Ok(None),
+        Connect::InCluster => {
+            kube::Config::incluster().context("`connect: in-cluster` needs the service account of a pod")?
+        }
+        Connect::Kubeconfig { file, context } => kubeconfig(file.as_deref(), context.clone()).await?,
+    };
+    // Its own retries have no overall deadline (A28); ours have.
+    config.default_retry = false;
+    let client = kube::Client::try_from(config).context("cannot make a client of the cluster")?;
+    Ok(Some(client))
+}
+
+async fn kubeconfig(file: Option<&std::path::Path>, context: Option<String>) -> anyhow::Result<kube::Config> {
+    let read = match file {
+        Some(path) => kube::config::Kubeconfig::read_from(path)
+            .with_context(|| format!("cannot read the kubeconfig `{}`", path.display()))?,
+        None => kube::config::Kubeconfig::read()
+            .context("cannot read the kubeconfig that KUBECONFIG or the home folder name")?,
+    };
+    let options = kube::config::KubeConfigOptions { context, ..kube::config::KubeConfigOptions::default() };
+    kube::Config::from_custom_kubeconfig(read, &options)
+        .await
+        .context("the kubeconfig names no usable cluster")
+}
+
+/// The watched cluster as a source.
+struct Cluster {
+    client: kube::Client,
+}
+
+#[async_trait]
+impl Source for Cluster {
+    fn name(&self) -> String {
+        KUBERNETES.to_owned()
+    }
+
+    async fn run(self: Box<Self>, context: SourceContext) -> Result<(), String> {
+        // A way in of its own, ahead of usage: what exists must be known although usage waits for room on the
+        // disk, or the engine goes blind on what it holds.
+        let (intake, mut told) = Intake::new(64);
+        let forward = async {
+            while let Some(envelope) = told.recv().await {
+                if context.handle.envelope(envelope).await.is_err() {
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            () = context.stop.cancelled() => Ok(()),
+            () = forward => Ok(()),
+            () = KubeSource::new(intake, Pace::default()).run(self.client) => {
+                Err("the watch of the cluster ended".to_owned())
+            }
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Where the daemon meets the other crates: the few things it asks of them, as traits.
+//!
+//! `turn` and `app` know only these, so that tests run the whole daemon with fakes at the edges, and a source
+//! or an actuator is added here and nowhere else.
+
+pub mod edges;
+pub mod emergency;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use policy::decision::{Notice, Order};
+use policy::engine::Letter;
+use policy::fact::IdKey;
+use policy::rule::{Mode, RuleSet};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::turn::Handle;
+
+pub use collector::envelope::{Ack, Envelope, Intake};
+pub use edges::{compile, deps};
+
+/// What a source is given to run with.
+#[derive(Debug)]
+pub struct SourceContext {
+    /// Where facts go. Full means wait.
+    pub intake: Intake,
+    /// The way ahead of usage.
+    pub handle: Handle,
+    /// The secret of ids.
+    pub id_key: IdKey,
+    /// How far each file was read and made durable.
+    pub positions: BTreeMap<Box<str>, u64>,
+    /// Ends the source.
+    pub stop: CancellationToken,
+}
+
+/// Something that brings facts.
+#[async_trait]
+pub trait Source: Send {
+    /// Its name, as in positions and health.
+    fn name(&self) -> String;
+
+    /// Runs until told to stop. A source that ends by itself has failed, and says why.
+    async fn run(self: Box<Self>, context: SourceContext) -> Result<(), String>;
+}
+
+/// What the daemon as a whole may do at this moment, for whatever writes. Set by the turn after each commit.
+pub trait Levers: Send + Sync {
+    /// The highest mode of any rule.
+    fn ceiling(&self, mode: Mode);
+    /// Why everything is frozen, or nothing.
+    fn frozen(&self, reason: Option<&str>);
+    /// Whether the clocks agree.
+    fn clock_agrees(&self, agrees: bool);
+    /// The rules (guardrail and routes) in force.
+    fn rules(&self, rules: &Arc<RuleSet>);
+}
+
+/// What carries out orders.
+#[async_trait]
+pub trait Actuator: Send + Sync {
+    /// Takes an order; receipts come back as facts through `handle`. Returns once it is queued.
+    async fn dispatch(&self, order: Order, handle: &Handle);
+
+    /// Waits, at most that long, for what is under way to come to a point where it may be cut off.
+    async fn finish(&self, patience: Duration);
+
+    /// Objects that carry our marks now; asked at start. An error means that nobody knows.
+    async fn marked(&self) -> Result<Vec<String>, String>;
+}
+
+/// A receiver's answer.
+pub type Sent = (String, Result<Option<String>, SendFailure>);
+
+/// Why a message did not get there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SendFailure {
+    /// For people, without secrets.
+    pub text: String,
+    /// Whether trying again later can help.
+    pub retryable: bool,
+}
+
+/// What carries messages.
+#[async_trait]
+pub trait Messenger: Send + Sync {
+    /// Sends to every receiver of the notice's route that does not have it, and answers for each.
+    /// `repeat` marks a message that may have been sent before a restart.
+    async fn deliver(&self, notice: &Notice, repeat: bool) -> Vec<Sent>;
+}
+
+/// Where refused usage is kept.
+pub trait DeadLetters: Send {
+    /// Keeps them; called after the commit and before the acks.
+    fn put(&mut self, letters: &[Letter]);
+}
+
+/// Whether intake must wait because the disk is nearly full.
+pub type Pressure = watch::Receiver<bool>;
+
+/// Does nothing: for a daemon without a cluster.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Nothing;
+
+impl Levers for Nothing {
+    fn ceiling(&self, _: Mode) {}
+    fn frozen(&self, _: Option<&str>) {}
+    fn clock_agrees(&self, _: bool) {}
+    fn rules(&self, _: &Arc<RuleSet>) {}
+}
+
+#[async_trait]
+impl Messenger for Nothing {
+    async fn deliver(&self, _: &Notice, _: bool) -> Vec<Sent> {
+        Vec::new()
+    }
+}
+
+impl DeadLetters for Nothing {
+    fn put(&mut self, letters: &[Letter]) {
+        for letter in letters {
+            let reason = letter.reason.word();
+            tracing::warn!(source = %letter.source, key = %letter.key, reason, "refused");
+        }
+    }
+}
