@@ -45,6 +45,7 @@ fn declared() -> PriceBook {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn every_form_of_a_known_model_comes_to_its_key() {
     let book = declared();
     use Scope::{Geo, Global, InRegion};

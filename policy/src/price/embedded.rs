@@ -44,6 +44,11 @@ struct Ec2File {
 ///
 /// # Panics
 /// When they are not what `generate.py` writes; a test reads them.
+#[expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "the files are part of the program, and a test reads them"
+)]
 pub(super) fn read() -> Book {
     let bedrock: BedrockFile = serde_json::from_str(BEDROCK).expect("rules/prices/bedrock.json is readable");
     let ec2: Ec2File = serde_json::from_str(EC2_GPU).expect("rules/prices/ec2-gpu.json is readable");

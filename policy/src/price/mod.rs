@@ -9,14 +9,18 @@
 //! is stated in the figures: a service tier without a rate of its own is charged at the default tier's and
 //! flagged [`PriceFlags::TIER_ASSUMED`].
 
+#[deny(clippy::arithmetic_side_effects)]
 mod apply;
 mod book;
 mod embedded;
 mod guard;
+#[deny(clippy::arithmetic_side_effects)]
 mod instance;
 mod litellm;
+#[deny(clippy::arithmetic_side_effects)]
 mod meter;
 mod model_id;
+#[deny(clippy::arithmetic_side_effects)]
 mod overrides;
 
 use std::fmt;

@@ -74,6 +74,7 @@ fn a_trip_is_explained_from_its_facts_to_its_receipts() {
 }
 
 /// A world in which the reason holds for `acme`, and how it came about.
+#[expect(clippy::too_many_lines, reason = "a table of worlds, one for each reason")]
 fn world_of(reason: &str) -> World {
     let mut world = World::new();
     match reason {

@@ -72,6 +72,7 @@ impl<'de> Visitor<'de> for RawVisitor {
     }
 
     /// The value is not used: the text that was written is.
+    #[expect(clippy::disallowed_types, reason = "the shape of serde's visitor; nothing counts with it")]
     fn visit_f64<E: de::Error>(self, value: f64) -> Result<RawShape, E> {
         Ok(RawShape::Number(value.to_string()))
     }
