@@ -140,6 +140,7 @@ error: config.yaml:5:9: `8` is no amount of bytes
 }
 
 /// Every other kind of mistake: text, line, column, and words of message and help.
+#[expect(clippy::too_many_lines, reason = "one table")]
 #[test]
 fn each_mistake_has_its_line_and_a_help() {
     let cases = [

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use async_trait::async_trait;
+use collector::bedrock::LogFolder;
 use collector::kube::{KubeSource, Pace};
 use policy::engine::KUBERNETES;
 use policy::rule::SourceFile;
@@ -11,7 +12,7 @@ use policy::rule::SourceFile;
 use super::{Intake, Nothing, Source, SourceContext};
 use crate::app::Deps;
 use crate::clock::SystemClock;
-use crate::config::{Config, Connect};
+use crate::config::{BedrockSource, Config, Connect};
 use crate::keeper;
 use crate::rules::{Compiled, RuleFile};
 
@@ -48,6 +49,9 @@ pub async fn deps(config: &Config, accept_lost_journal: bool) -> anyhow::Result<
     let mut sources: Vec<Box<dyn Source>> = Vec::new();
     if let Some(client) = client(&config.cluster.connect).await? {
         sources.push(Box::new(Cluster { client }));
+    }
+    for log in &config.bedrock {
+        sources.push(Box::new(BedrockLogs(log.clone())));
     }
     Ok(Deps {
         clock: Arc::new(SystemClock::default()),
@@ -93,6 +97,30 @@ async fn kubeconfig(file: Option<&std::path::Path>, context: Option<String>) -> 
     kube::Config::from_custom_kubeconfig(read, &options)
         .await
         .context("the kubeconfig names no usable cluster")
+}
+
+/// A folder of Bedrock invocation logs as a source.
+struct BedrockLogs(BedrockSource);
+
+#[async_trait]
+impl Source for BedrockLogs {
+    fn name(&self) -> String {
+        self.0.name.clone()
+    }
+
+    async fn run(self: Box<Self>, context: SourceContext) -> Result<(), String> {
+        let folder = LogFolder {
+            name: self.0.name.clone(),
+            path: self.0.path.clone().into(),
+            poll: self.0.poll,
+            id_key: context.id_key,
+            positions: context.positions,
+        };
+        tokio::select! {
+            () = context.stop.cancelled() => Ok(()),
+            closed = folder.run(context.intake) => Err(closed.to_string()),
+        }
+    }
 }
 
 /// The watched cluster as a source.
