@@ -117,6 +117,15 @@ pub enum Command {
         #[arg(long)]
         all: bool,
     },
+    /// Replay a month of four tenants, one of which runs away, through the daemon in observe mode
+    Demo {
+        /// Another seed, another month
+        #[arg(long, default_value_t = 7)]
+        seed: u64,
+        /// Write the raw log to this folder too
+        #[arg(long)]
+        log: Option<PathBuf>,
+    },
     /// Show the version
     Version,
 }

@@ -6,6 +6,7 @@ pub mod client;
 pub mod clock;
 pub mod cmd;
 pub mod config;
+pub mod demo;
 pub mod http;
 pub mod journal;
 pub mod keeper;

@@ -43,7 +43,10 @@ impl App {
     ///
     /// # Errors
     /// When the journal, the rules or a listener do not allow it. Nothing is then acted on.
-    #[expect(clippy::too_many_lines, reason = "the order of a start is one list, and splitting it would hide it")]
+    #[expect(
+        clippy::too_many_lines,
+        reason = "the order of a start is one list, and splitting it would hide it"
+    )]
     pub async fn start(self) -> Result<Running, StartError> {
         let App { config, deps } = self;
         let observed = Arc::new(Observed::default());

@@ -3,6 +3,7 @@
 mod ask;
 mod check;
 mod command;
+mod demo;
 mod explain;
 mod release;
 mod run;
@@ -108,6 +109,7 @@ async fn dispatch(cli: Cli) -> Outcome {
         Command::Unfreeze => release::unfreeze(&common).await,
         Command::Release { object: Some(object), .. } => command::release(&common, object).await,
         Command::Release { object: None, .. } => release::all(&common).await,
+        Command::Demo { seed, log } => demo::run(&common, seed, log).await,
         Command::Version => {
             anstream::println!("breakerbox {}", env!("CARGO_PKG_VERSION"));
             Ok(DONE)
