@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use collector::bedrock::LogFolder;
 use collector::kube::{KubeSource, Pace};
 use policy::engine::KUBERNETES;
-use policy::rule::SourceFile;
+use policy::rule::{Mode, SourceFile};
 
 use super::{Intake, Nothing, Source, SourceContext};
 use crate::app::Deps;
@@ -44,8 +44,14 @@ fn borrowed(files: &[RuleFile]) -> Vec<SourceFile<'_>> {
 /// Everything that the configuration asks for.
 ///
 /// # Errors
-/// When the cluster's credentials cannot be read.
+/// When the cluster's credentials cannot be read, or more than observing is asked for.
 pub async fn deps(config: &Config, accept_lost_journal: bool) -> anyhow::Result<Deps> {
+    // A daemon that would believe it stops and tells, while nothing carries that out, is worse than none.
+    anyhow::ensure!(
+        config.ceiling == Mode::Observe,
+        "ceiling `{}`: this version carries out no orders and sends no messages yet; write `ceiling: observe`",
+        config.ceiling.word()
+    );
     let mut sources: Vec<Box<dyn Source>> = Vec::new();
     if let Some(client) = client(&config.cluster.connect).await? {
         sources.push(Box::new(Cluster { client }));
