@@ -8,7 +8,8 @@ use crate::source::sources;
 const MOST_LINES: usize = 500;
 
 /// Longer files, each with its reason.
-const LONGER: [(&str, &str); 2] = [
+const LONGER: [(&str, &str); 3] = [
+    ("actions/tests/flows.rs", "every flow of an order against one API server in memory"),
     ("daemon/src/app/tests.rs", "the whole daemon in-process: one world and its flows"),
     ("daemon/src/http/shape.rs", "the JSON of every answer in one place, field by field"),
 ];
