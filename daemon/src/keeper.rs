@@ -39,7 +39,7 @@ impl Default for Every {
     }
 }
 
-/// Does the work; [`start`] runs it on its thread.
+/// Does the work; `start` runs it on its thread.
 #[derive(Debug)]
 pub struct Keeper {
     reader: Reader,

@@ -38,7 +38,7 @@ pub(super) fn free<const N: usize>() -> Result<[u16; N]> {
 /// One such port.
 ///
 /// # Errors
-/// As [`free`].
+/// No free port was found.
 pub fn free_port() -> Result<u16> {
     free::<1>().map(|[port]| port)
 }
