@@ -173,7 +173,14 @@ impl Engine {
             }
             return;
         }
-        self.hold_becomes(target, HoldState::NotStopped, format!("refused: {detail}"), out);
+        // A refused restore is no failed stop: it stays to be given back, and somebody must know.
+        let restoring = self.holds.get(target).is_some_and(|h| h.state == HoldState::Restoring);
+        let (to, detail) = if restoring {
+            (HoldState::Restoring, format!("restore incomplete: refused: {detail}"))
+        } else {
+            (HoldState::NotStopped, format!("refused: {detail}"))
+        };
+        self.hold_becomes(target, to, detail, out);
     }
 
     /// Tried and not proven: fired again on a tick, a bounded number of times.

@@ -1,7 +1,7 @@
 //! Holds: several holders, foreign stops, raises, proofs that do not come.
 
 use policy::decision::{DecisionKind, Effect, HoldState};
-use policy::fact::{CommandKind, Fact, ReceiptOutcome};
+use policy::fact::{CommandKind, Fact, GuardAnswer, GuardCheck, Receipt, ReceiptOutcome};
 use policy::inventory::InventoryChange;
 use policy::rule::Mode;
 
@@ -137,6 +137,25 @@ fn a_restore_that_is_not_whole_is_paged_and_tried_again() {
     let DecisionKind::Hold { detail, .. } = &page.decision.kind else { panic!("hold") };
     assert!(detail.starts_with("restore incomplete"), "{detail}");
     world.pass("61s");
+    assert_eq!(world.ordered(), ["restore acme/api"]);
+}
+
+#[test]
+fn a_restore_that_the_guard_refuses_stays_to_be_given_back_and_is_not_tried_each_second() {
+    let mut world = World::new();
+    world.spend("acme", "51");
+    world.obey_all();
+    world.pass("12h");
+    let order = world.orders[0].id;
+    world.orders.clear();
+    let answer = GuardAnswer { check: GuardCheck::Identity, pass: false, detail: "another UID".to_owned() };
+    let receipt =
+        Receipt { order, at: world.clock.wall, guard: vec![answer], outcome: ReceiptOutcome::Refused };
+    world.take(vec![Fact::Receipt(receipt)]);
+    assert_eq!(world.hold("acme"), Some(HoldState::Restoring));
+    world.pass("1s");
+    assert!(world.orders.is_empty());
+    world.pass("60s");
     assert_eq!(world.ordered(), ["restore acme/api"]);
 }
 
