@@ -249,3 +249,18 @@ fn every_field_and_state_of_the_webhook_is_in_its_reference() {
         .collect();
     assert!(want.len() > 60 && missing.is_empty(), "not in docs/webhook.md: {missing:?}");
 }
+
+#[test]
+fn a_tenants_name_in_a_command_is_one_quoted_word() {
+    const NAME: &str = "tenant-daily/a'$(reboot);?";
+    let mut named = 0;
+    for mut scene in all() {
+        let Some(breaker) = &mut scene.notice.decision.why.breaker else { continue };
+        breaker.name = NAME.into();
+        for action in message(&scene).actions.iter().filter(|a| a.command.contains("reboot")) {
+            assert_eq!(action.command, r"breakerbox reset 'tenant-daily/a'\''$(reboot);?'", "{}", scene.name);
+            named += 1;
+        }
+    }
+    assert!(named > 10, "{named} commands name the breaker");
+}

@@ -19,6 +19,7 @@ mod patience;
 mod receiver;
 mod render;
 mod secret;
+mod shell;
 pub mod slack;
 pub mod webhook;
 mod words;
