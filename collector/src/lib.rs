@@ -4,7 +4,9 @@
 //! nowhere; what is durable is acked, never before.
 
 pub mod bedrock;
+pub mod deadletter;
 pub mod envelope;
+pub mod health;
 mod instant;
 mod json;
 pub mod kube;

@@ -30,16 +30,22 @@ pub(crate) enum Piece<'a, T> {
 pub(crate) struct Pieces<'a> {
     text: &'a str,
     at: usize,
+    began: usize,
 }
 
 impl<'a> Pieces<'a> {
     pub(crate) const fn new(text: &'a str) -> Self {
-        Self { text, at: 0 }
+        Self { text, at: 0, began: 0 }
     }
 
     /// Bytes that are dealt with: up to here nothing need be read again.
     pub(crate) const fn consumed(&self) -> usize {
         self.at
+    }
+
+    /// Where the last piece began.
+    pub(crate) const fn began(&self) -> usize {
+        self.began
     }
 
     /// What is not dealt with.
@@ -50,6 +56,7 @@ impl<'a> Pieces<'a> {
     /// The next piece.
     pub(crate) fn next<T: Deserialize<'a>>(&mut self) -> Piece<'a, T> {
         self.skip_between();
+        self.began = self.at;
         let rest = self.rest();
         if rest.is_empty() {
             return Piece::Incomplete;

@@ -1,7 +1,9 @@
 //! Amazon Bedrock: model invocation logs.
 
 mod parse;
+mod pattern;
 mod source;
+mod tail;
 mod wire;
 
 #[cfg(test)]

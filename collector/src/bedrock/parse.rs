@@ -15,6 +15,7 @@ use policy::time::TimeError;
 use serde_json::value::RawValue;
 
 use super::wire::{Body, Record};
+use crate::deadletter::Reason;
 use crate::instant;
 use crate::json::{Count, Obj, Text};
 
@@ -69,15 +70,14 @@ pub enum RecordError {
 }
 
 impl RecordError {
-    /// The word in metrics and dead letters.
+    /// Under which reason it goes to the dead letters.
     #[must_use]
-    pub const fn word(&self) -> &'static str {
+    pub const fn reason(&self) -> Reason {
         match self {
-            Self::NotUtf8(_) | Self::NotJson(_) => "unreadable",
-            Self::OtherSchema(_) => "unknown_schema",
-            Self::Missing(_) => "missing_field",
-            Self::Time(_) => "bad_time",
-            Self::Count { .. } => "bad_count",
+            Self::NotUtf8(_) => Reason::NotUtf8,
+            Self::NotJson(_) => Reason::NotJson,
+            Self::OtherSchema(_) | Self::Missing(_) => Reason::NotARecord,
+            Self::Time(_) | Self::Count { .. } => Reason::BadField,
         }
     }
 }

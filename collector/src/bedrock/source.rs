@@ -1,278 +1,242 @@
-//! Follows a folder of invocation logs: `.json`, `.jsonl` and their `.gz` forms, as files come and grow.
+//! Follows logs: `.json`, `.jsonl` and their `.gz` forms, as files come and grow.
 //!
-//! A folder is listed at each poll, which needs no inotify and sees what a network mount or a symlink swap
+//! The files are listed at each poll, which needs no inotify and sees what a network mount or a symlink swap
 //! brings. Only the part of a file that is not yet durable is read on: positions come from the engine, which
-//! keeps them in the journal with the facts, so there is no second record of what was read. A file is known
-//! by its path and a fingerprint of its first bytes: a replaced file is a new one. What is no record is
-//! counted, told to the log with its place, and skipped; prompts are never kept.
+//! keeps them in the journal with the facts, so there is no second record of what was read. A few batches may
+//! be under way at once; a pass ends when all of them are durable. What is no record goes to the dead letters
+//! with its place, and so does the beginning of a record (or of a gzip) that has not grown for a while; when
+//! the file grows after all, it is read on. Prompts are never kept.
 
-use std::collections::BTreeMap;
-use std::io::Read as _;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use flate2::read::MultiGzDecoder;
-use policy::fact::{Fact, IdKey, SourceHealth, SourceState, UsageBatchBuilder};
-use serde_json::value::RawValue;
+use policy::fact::{Fact, IdKey, UsageBatchBuilder};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
 
+use super::pattern::Pattern;
+use super::tail::{Left, Sink, Tail};
 use super::{Assume, Parser};
-use crate::envelope::{Envelope, Intake, IntakeClosed};
-use crate::records::{Piece, Pieces};
+use crate::deadletter::{DeadLetters, Letter, Reason};
+use crate::envelope::{Ack, Envelope, Intake, IntakeClosed};
+use crate::health::Pulse;
 
-/// Rows of one commit at most: enough to make a commit cheap, little enough to keep memory bounded.
+/// Rows of one commit, about: enough to make a commit cheap, little enough to keep memory bounded.
 const ROWS: usize = 4096;
-/// Bytes of a file that its fingerprint is made of.
-const FINGERPRINT: usize = 128;
+/// Batches that may be under way at once.
+const IN_FLIGHT: usize = 4;
+/// Between two tries of a file that cannot be read.
+const RETRY: Duration = Duration::from_secs(5);
 
 /// A folder of logs.
 #[derive(Debug)]
 pub struct LogFolder {
     /// Name of the source.
     pub name: String,
-    /// A folder, or one file.
+    /// A folder, one file, or a glob.
     pub path: PathBuf,
-    /// How often it is listed.
+    /// How often it is listed. A listing that takes long is made less often, so that it never takes more than
+    /// a tenth of one core.
     pub poll: Duration,
+    /// For how long the beginning of a record waits for its end before it is a dead letter.
+    pub settle: Duration,
+    /// What to take where a record does not say.
+    pub assume: Assume,
     /// Secret of ids.
     pub id_key: IdKey,
     /// How far each file is durable, by its name with fingerprint.
     pub positions: BTreeMap<Box<str>, u64>,
+    /// Where goes what is no record.
+    pub letters: DeadLetters,
 }
 
-/// What a file looked like when it was last read.
-type Looked = BTreeMap<PathBuf, (u64, Option<SystemTime>)>;
+/// Size and time of change: what tells that a file is another than before.
+type Look = (u64, Option<SystemTime>);
+
+/// What a file looked like when it was last read, and what of it is open.
+#[derive(Debug)]
+struct Looked {
+    look: Look,
+    at: Instant,
+    left: Option<Left>,
+    unreadable: Option<String>,
+}
+
+/// The source at work.
+struct Follower {
+    folder: LogFolder,
+    pattern: Pattern,
+    parser: Parser,
+    batch: UsageBatchBuilder,
+    looked: BTreeMap<PathBuf, Looked>,
+    under_way: VecDeque<oneshot::Receiver<Ack>>,
+    pulse: Pulse,
+    caught_up: bool,
+}
 
 impl LogFolder {
-    /// Follows the folder until nobody takes facts any more.
-    pub async fn run(mut self, intake: Intake) -> IntakeClosed {
-        let mut looked = Looked::new();
-        let mut caught_up = false;
+    /// Follows the logs until nobody takes facts any more.
+    pub async fn run(self, intake: Intake) -> IntakeClosed {
+        let poll = self.poll;
+        let mut follower = Follower::new(self);
         loop {
-            if let Err(closed) = self.pass(&intake, &mut looked, &mut caught_up).await {
+            let began = Instant::now();
+            if let Err(closed) = follower.pass(&intake).await {
                 return closed;
             }
-            tokio::time::sleep(self.poll).await;
+            tokio::time::sleep(poll.max(began.elapsed() * 9)).await;
+        }
+    }
+}
+
+impl Follower {
+    fn new(folder: LogFolder) -> Self {
+        Self {
+            pattern: Pattern::new(&folder.path),
+            parser: Parser::new(folder.assume),
+            batch: UsageBatchBuilder::new(folder.id_key, &folder.name, true),
+            looked: BTreeMap::new(),
+            under_way: VecDeque::new(),
+            pulse: Pulse::new(&folder.name),
+            caught_up: false,
+            folder,
         }
     }
 
-    async fn pass(
-        &mut self,
-        intake: &Intake,
-        looked: &mut Looked,
-        caught_up: &mut bool,
-    ) -> Result<(), IntakeClosed> {
-        let files = match list(&self.path) {
-            Ok(files) => files,
-            Err(error) => {
-                let why = format!("cannot list `{}`: {error}", self.path.display());
-                return self.tell(intake, SourceState::Broken(why)).await;
-            }
-        };
-        for file in files {
-            let look = std::fs::metadata(&file).map(|m| (m.len(), m.modified().ok())).unwrap_or_default();
-            if looked.get(&file) == Some(&look) {
-                continue;
-            }
-            match read(&file) {
-                Ok(bytes) => self.take(intake, &file, &bytes, !*caught_up).await?,
-                Err(error) => {
-                    tracing::warn!(file = %file.display(), %error, "a log cannot be read; it is tried again")
+    /// Lists once, and reads what is new until it is durable.
+    async fn pass(&mut self, intake: &Intake) -> Result<(), IntakeClosed> {
+        let state = match blocking(|| self.pattern.list()) {
+            Ok(files) => {
+                self.looked.retain(|file, _| files.binary_search(file).is_ok());
+                for file in files {
+                    self.look_at(file, intake).await?;
                 }
+                self.flush(intake).await?;
+                self.settle().await?;
+                if !std::mem::replace(&mut self.caught_up, true) {
+                    self.batch.set_catching_up(false);
+                    intake.put(Envelope::without_ack(self.pulse.caught_up())).await?;
+                }
+                let trouble = self.looked.values().find_map(|looked| looked.unreadable.clone());
+                trouble.map_or(Ok(()), Err)
             }
-            looked.insert(file, look);
+            Err(error) => Err(format!("cannot list `{}`: {error}", self.folder.path.display())),
+        };
+        match self.pulse.beat(state, Instant::now()) {
+            Some(fact) => intake.put(Envelope::without_ack(fact)).await,
+            None => Ok(()),
         }
-        if !std::mem::replace(caught_up, true) {
-            self.tell(intake, SourceState::CaughtUp).await?;
-        }
-        self.tell(intake, SourceState::Heard).await
     }
 
-    /// Takes what is new of a file, in batches that are durable one after another.
-    async fn take(
-        &mut self,
-        intake: &Intake,
-        file: &Path,
-        bytes: &[u8],
-        catching_up: bool,
-    ) -> Result<(), IntakeClosed> {
-        let name = self.name_of(file, bytes);
-        let valid = match std::str::from_utf8(bytes) {
-            Ok(text) => text,
-            Err(error) => std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or(""),
-        };
-        loop {
-            let from = usize::try_from(self.positions.get(&name).copied().unwrap_or(0)).unwrap_or(usize::MAX);
-            let Some(rest) = valid.get(from..).filter(|rest| !rest.is_empty()) else { return Ok(()) };
-            let mut batch = UsageBatchBuilder::new(self.id_key, &self.name, catching_up);
-            batch.file(&name);
-            let consumed = fill(rest, from, file, &mut batch);
-            if consumed == 0 {
+    /// Reads a file if it is another than before.
+    async fn look_at(&mut self, file: PathBuf, intake: &Intake) -> Result<(), IntakeClosed> {
+        let look = std::fs::metadata(&file).map(|m| (m.len(), m.modified().ok())).unwrap_or_default();
+        if let Some(looked) = self.looked.get_mut(&file) {
+            let again = looked.unreadable.is_some() && looked.at.elapsed() >= RETRY;
+            if looked.look == look && !again {
+                let over = looked.at.elapsed() >= self.folder.settle;
+                if let Some(left) = looked.left.take_if(|_| over) {
+                    report(&self.folder, &left);
+                }
                 return Ok(());
             }
-            if !batch.is_empty() {
-                intake.put_durably(Fact::Usage(batch.finish())).await?;
-            }
-            self.positions.insert(name.clone(), (from + consumed) as u64);
         }
-    }
-
-    fn name_of(&self, file: &Path, bytes: &[u8]) -> Box<str> {
-        let path = file.strip_prefix(&self.path).unwrap_or(file).display().to_string();
-        let head = &bytes[..bytes.len().min(FINGERPRINT)];
-        format!("{path}#{:08x}", self.id_key.digest([head]) as u32).into()
-    }
-
-    async fn tell(&self, intake: &Intake, state: SourceState) -> Result<(), IntakeClosed> {
-        let health = SourceHealth { source: self.name.as_str().into(), state };
-        intake.put(Envelope::without_ack(Fact::Health(health))).await
-    }
-}
-
-/// Puts the records of a text into a batch; gives the bytes that are dealt with. A record that is not whole
-/// yet is left for the next time.
-fn fill(text: &str, from: usize, file: &Path, batch: &mut UsageBatchBuilder) -> usize {
-    let mut parser = Parser::new(Assume::default());
-    let mut pieces = Pieces::new(text);
-    while batch.len() < ROWS {
-        let error = match pieces.next::<&RawValue>() {
-            Piece::Incomplete => break,
-            Piece::Broken { text, error } => format!("{error} ({} bytes)", text.len()),
-            Piece::Record(record) => {
-                let end = (from + pieces.consumed()) as u64;
-                match parser.parse(record.get().as_bytes(), Some(end), batch) {
-                    Ok(()) => continue,
-                    Err(error) => error.to_string(),
+        let (left, unreadable) = match self.read(&file, intake).await? {
+            Ok(left) => (left, None),
+            Err(error) => {
+                let why = format!("cannot read `{}`: {error}", file.display());
+                let known = self.looked.get(&file).is_some_and(|l| l.unreadable.as_ref() == Some(&why));
+                if !known {
+                    let letter = Letter::new(&self.folder.name, Reason::Unreadable, &why, &[]);
+                    self.folder.letters.put(&letter.at(&self.pattern.name_of(&file), 0));
                 }
+                (None, Some(why))
             }
         };
-        let at = from + pieces.consumed();
-        tracing::warn!(file = %file.display(), at, %error, "no invocation record; it is skipped");
+        self.looked.insert(file, Looked { look, at: Instant::now(), left, unreadable });
+        Ok(())
     }
-    pieces.consumed()
-}
 
-/// The files, sorted, with folders of large bodies (`data/`) left out.
-fn list(path: &Path) -> std::io::Result<Vec<PathBuf>> {
-    if path.is_file() {
-        return Ok(vec![path.to_owned()]);
-    }
-    let (mut files, mut folders) = (Vec::new(), vec![path.to_owned()]);
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder)? {
-            let path = entry?.path();
-            if path.is_dir() {
-                if path.file_name().is_none_or(|name| name != "data") {
-                    folders.push(path);
-                }
-            } else if is_log(&path) {
-                files.push(path);
+    /// Reads a file to its end; gives what is left there.
+    async fn read(
+        &mut self,
+        file: &Path,
+        intake: &Intake,
+    ) -> Result<std::io::Result<Option<Left>>, IntakeClosed> {
+        let path = self.pattern.name_of(file);
+        let known = |name: &str| self.folder.positions.get(name).copied().unwrap_or(0);
+        let mut tail = match blocking(|| Tail::open(file, &path, self.folder.id_key, known)) {
+            Ok(tail) => tail,
+            Err(error) => return Ok(Err(error)),
+        };
+        self.batch.file(&tail.name);
+        loop {
+            let left = blocking(|| {
+                tail.step(&mut Sink {
+                    source: &self.folder.name,
+                    parser: &mut self.parser,
+                    batch: &mut self.batch,
+                    letters: &self.folder.letters,
+                })
+            });
+            self.folder.positions.insert(tail.name.as_str().into(), tail.offset);
+            if self.batch.len() >= ROWS {
+                self.flush(intake).await?;
+            }
+            if let Some(left) = left {
+                return Ok(Ok(Some(left).filter(|left| !left.bytes.is_empty() || left.error.is_some())));
             }
         }
     }
-    files.sort();
-    Ok(files)
+
+    /// Sends what is in the batch; waits only when enough is under way.
+    async fn flush(&mut self, intake: &Intake) -> Result<(), IntakeClosed> {
+        if self.batch.is_empty() {
+            return Ok(());
+        }
+        if self.under_way.len() >= IN_FLIGHT {
+            self.acked().await?;
+        }
+        let (envelope, ack) = Envelope::with_ack(Fact::Usage(self.batch.finish()));
+        self.under_way.push_back(ack);
+        intake.put(envelope).await
+    }
+
+    /// Waits until all that was sent is durable.
+    async fn settle(&mut self) -> Result<(), IntakeClosed> {
+        while !self.under_way.is_empty() {
+            self.acked().await?;
+        }
+        Ok(())
+    }
+
+    async fn acked(&mut self) -> Result<(), IntakeClosed> {
+        match self.under_way.pop_front() {
+            Some(ack) => ack.await.map(drop).map_err(|_| IntakeClosed),
+            None => Ok(()),
+        }
+    }
 }
 
-fn is_log(path: &Path) -> bool {
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("");
-    let plain = name.strip_suffix(".gz").unwrap_or(name);
-    plain.ends_with(".json") || plain.ends_with(".jsonl")
+/// Runs file work without holding up other tasks, where the runtime can give this one a thread of its own.
+fn blocking<T>(work: impl FnOnce() -> T) -> T {
+    match tokio::runtime::Handle::try_current().map(|handle| handle.runtime_flavor()) {
+        Ok(tokio::runtime::RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
+        _ => work(),
+    }
 }
 
-/// The bytes of a file, decompressed where it is compressed. Of a gzip that is cut off, what there is.
-fn read(path: &Path) -> std::io::Result<Vec<u8>> {
-    let bytes = std::fs::read(path)?;
-    if !bytes.starts_with(&[0x1f, 0x8b]) {
-        return Ok(bytes);
-    }
-    let mut plain = Vec::new();
-    if let Err(error) = MultiGzDecoder::new(bytes.as_slice()).read_to_end(&mut plain) {
-        tracing::warn!(file = %path.display(), at = plain.len(), %error, "a gzip is cut off; what there is of it is used");
-    }
-    Ok(plain)
+/// What has not grown for a while is a dead letter; if it grows after all, it is read on.
+fn report(folder: &LogFolder, left: &Left) {
+    let detail = match &left.error {
+        Some(error) => format!("the file ends in the middle: {error}"),
+        None => "the file ends in the middle of a record".to_owned(),
+    };
+    let letter = Letter::new(&folder.name, Reason::CutOff, detail, &left.bytes);
+    folder.letters.put(&letter.at(&left.name, left.offset));
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::envelope::Ack;
-    use policy::fact::UsageOutcome;
-    use std::io::Write as _;
-
-    const RECORD: &str = include_str!("../../samples/bedrock-invocation-converse.json");
-
-    fn line(id: &str) -> String {
-        let mut record: serde_json::Value = serde_json::from_str(RECORD).unwrap();
-        record["requestId"] = id.into();
-        record.to_string()
-    }
-
-    /// Reads the folder once and gives the keys of the rows that came.
-    async fn keys(folder: &mut LogFolder) -> Vec<String> {
-        let (intake, mut taken) = Intake::new(64);
-        let collect = tokio::spawn(async move {
-            let mut keys = Vec::new();
-            while let Some(envelope) = taken.recv().await {
-                if let Fact::Usage(batch) = &envelope.fact {
-                    keys.extend(batch.rows.iter().map(|row| batch.key_of(row).to_owned()));
-                    let outcomes = vec![UsageOutcome::Accepted; batch.rows.len()];
-                    let _ = envelope.ack.unwrap().send(Ack::Usage(outcomes));
-                }
-            }
-            keys
-        });
-        folder.pass(&intake, &mut Looked::new(), &mut false).await.unwrap();
-        drop(intake);
-        collect.await.unwrap()
-    }
-
-    fn folder(path: &Path) -> LogFolder {
-        LogFolder {
-            name: "bedrock-log".to_owned(),
-            path: path.to_owned(),
-            poll: Duration::from_millis(10),
-            id_key: IdKey([1, 2]),
-            positions: BTreeMap::new(),
-        }
-    }
-
-    #[tokio::test]
-    async fn every_form_of_file_is_read_and_what_is_durable_is_not_read_again() {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("a.json"), RECORD).unwrap();
-        std::fs::write(
-            dir.path().join("b.jsonl"),
-            format!("{}\nnot json\n{}\n{{\"cut", line("b1"), line("b2")),
-        )
-        .unwrap();
-        let mut members = Vec::new();
-        for id in ["c1", "c2"] {
-            let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-            writeln!(gzip, "{}", line(id)).unwrap();
-            members.extend(gzip.finish().unwrap());
-        }
-        std::fs::write(dir.path().join("c.json.gz"), &members).unwrap();
-        std::fs::create_dir(dir.path().join("data")).unwrap();
-        std::fs::write(dir.path().join("data/large.json"), RECORD).unwrap();
-        let mut folder = folder(dir.path());
-        let ids: Vec<String> =
-            keys(&mut folder).await.iter().map(|key| key.rsplit(':').next().unwrap().to_owned()).collect();
-        assert_eq!(ids, ["4f0c6f4e-6a55-4d0e-9d6c-0b6f6d1f7a10", "b1", "b2", "c1", "c2"]);
-        assert!(keys(&mut folder).await.is_empty());
-
-        let mut grown = std::fs::read_to_string(dir.path().join("b.jsonl")).unwrap();
-        grown.truncate(grown.len() - "{\"cut".len());
-        std::fs::write(dir.path().join("b.jsonl"), format!("{grown}{}\n", line("b3"))).unwrap();
-        assert_eq!(keys(&mut folder).await.len(), 1, "a file that grew is read on from where it was");
-    }
-
-    #[tokio::test]
-    async fn a_gzip_that_is_cut_off_gives_what_there_is_of_it() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::none());
-        writeln!(gzip, "{}\n{}", line("d1"), line("d2")).unwrap();
-        let whole = gzip.finish().unwrap();
-        std::fs::write(dir.path().join("d.json.gz"), &whole[..whole.len() - 40]).unwrap();
-        assert_eq!(keys(&mut folder(dir.path())).await.len(), 1);
-    }
-}
+#[path = "source_tests.rs"]
+mod tests;

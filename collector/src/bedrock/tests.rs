@@ -225,33 +225,33 @@ fn images_and_video_are_counted_in_their_own_unit() {
 #[test]
 fn what_cannot_be_used_says_why_and_adds_nothing() {
     for (text, word, said) in [
-        ("not json", "unreadable", "not a JSON record"),
-        ("{", "unreadable", "not a JSON record"),
-        ("[]", "missing_field", "no `accountId`; without it a record cannot be told from its own copy"),
+        ("not json", "not_json", "not a JSON record"),
+        ("{", "not_json", "not a JSON record"),
+        ("[]", "not_a_record", "no `accountId`; without it a record cannot be told from its own copy"),
         (
             r#"{"schemaType":"Other"}"#,
-            "unknown_schema",
+            "not_a_record",
             "`schemaType` is `Other`; only `ModelInvocationLog` is read here",
         ),
         (
             r#"{"accountId":"1","timestamp":"2026-11-20T10:15:04Z"}"#,
-            "missing_field",
+            "not_a_record",
             "no `requestId`; without it a record cannot be told from its own copy",
         ),
-        (r#"{"accountId":"1","requestId":"r","timestamp":"yesterday"}"#, "bad_time", "bad `timestamp`"),
+        (r#"{"accountId":"1","requestId":"r","timestamp":"yesterday"}"#, "bad_field", "bad `timestamp`"),
         (
             &record("", r#""inputTokenCount":-5"#, ""),
-            "bad_count",
+            "bad_field",
             "`inputTokenCount` is `-5`; a count is a whole number from 0",
         ),
         (
             &record("", "", r#""outputTokenCount":1.5"#),
-            "bad_count",
+            "bad_field",
             "`outputTokenCount` is `1.5`; a count is a whole number from 0",
         ),
     ] {
         let error = batch(text, Assume::default()).expect_err(text);
-        assert_eq!((error.word(), error.to_string().as_str()), (word, said), "{text}");
+        assert_eq!((error.reason().word(), error.to_string().as_str()), (word, said), "{text}");
     }
     let mut out = UsageBatchBuilder::new(KEY, "bedrock-log", false);
     let error = Parser::default().parse(b"{\"a\":\"\xff\"}", None, &mut out).expect_err("not UTF-8");

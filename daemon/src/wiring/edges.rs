@@ -1,15 +1,17 @@
 //! The real edges: from a configuration to everything that a daemon is made of.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use async_trait::async_trait;
-use collector::bedrock::LogFolder;
+use collector::bedrock::{Assume, LogFolder};
+use collector::deadletter;
 use collector::kube::{KubeSource, Pace};
-use policy::engine::KUBERNETES;
+use policy::engine::{KUBERNETES, Letter};
 use policy::rule::{Mode, SourceFile};
 
-use super::{Intake, Nothing, Source, SourceContext};
+use super::{DeadLetters, Intake, Nothing, Source, SourceContext};
 use crate::app::Deps;
 use crate::clock::SystemClock;
 use crate::config::{BedrockSource, Config, Connect};
@@ -56,8 +58,9 @@ pub async fn deps(config: &Config, accept_lost_journal: bool) -> anyhow::Result<
     if let Some(client) = client(&config.cluster.connect).await? {
         sources.push(Box::new(Cluster { client }));
     }
+    let letters = deadletter::DeadLetters::new(&config.dead_letter_dir, deadletter::Limits::default());
     for log in &config.bedrock {
-        sources.push(Box::new(BedrockLogs(log.clone())));
+        sources.push(Box::new(BedrockLogs(log.clone(), letters.clone())));
     }
     Ok(Deps {
         clock: Arc::new(SystemClock::default()),
@@ -66,7 +69,7 @@ pub async fn deps(config: &Config, accept_lost_journal: bool) -> anyhow::Result<
         actuator: None,
         messenger: Arc::new(Nothing),
         levers: Arc::new(Nothing),
-        letters: Box::new(Nothing),
+        letters: Box::new(letters),
         leading: None,
         compile,
         every: keeper::Every::default(),
@@ -105,8 +108,18 @@ async fn kubeconfig(file: Option<&std::path::Path>, context: Option<String>) -> 
         .context("the kubeconfig names no usable cluster")
 }
 
+/// For how long the beginning of a record, or of a gzip, waits for its end: longer than a copy over a network
+/// pauses, short enough that a person hears of it.
+const SETTLE: Duration = Duration::from_secs(30);
+
+impl DeadLetters for deadletter::DeadLetters {
+    fn put(&mut self, letters: &[Letter]) {
+        self.put_refused(letters);
+    }
+}
+
 /// A folder of Bedrock invocation logs as a source.
-struct BedrockLogs(BedrockSource);
+struct BedrockLogs(BedrockSource, deadletter::DeadLetters);
 
 #[async_trait]
 impl Source for BedrockLogs {
@@ -119,6 +132,9 @@ impl Source for BedrockLogs {
             name: self.0.name.clone(),
             path: self.0.path.clone().into(),
             poll: self.0.poll,
+            settle: SETTLE,
+            assume: Assume::default(),
+            letters: self.1,
             id_key: context.id_key,
             positions: context.positions,
         };

@@ -1,0 +1,240 @@
+//! Files in every form, as they come, grow, break and are replaced.
+
+use std::io::Write as _;
+
+use policy::fact::{SourceState, UsageOutcome};
+use tokio::sync::mpsc;
+
+use super::*;
+use crate::deadletter::Limits;
+
+const RECORD: &str = include_str!("../../samples/bedrock-invocation-converse.json");
+
+fn line(id: &str) -> String {
+    let mut record: serde_json::Value = serde_json::from_str(RECORD).unwrap();
+    record["requestId"] = id.into();
+    format!("{record}\n")
+}
+
+fn gzip(text: &str) -> Vec<u8> {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::none());
+    gzip.write_all(text.as_bytes()).unwrap();
+    gzip.finish().unwrap()
+}
+
+/// A follower of a folder of its own, with the end that the turn would have.
+struct Bench {
+    dir: tempfile::TempDir,
+    follower: Follower,
+    letters: DeadLetters,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("logs")).unwrap();
+        let letters = DeadLetters::new(dir.path().join("letters"), Limits::default());
+        let follower = follower(&dir.path().join("logs"), &letters, BTreeMap::new());
+        Self { dir, follower, letters }
+    }
+
+    fn write(&self, file: &str, bytes: impl AsRef<[u8]>) {
+        std::fs::write(self.dir.path().join("logs").join(file), bytes).unwrap();
+    }
+
+    fn append(&self, file: &str, text: &str) {
+        let path = self.dir.path().join("logs").join(file);
+        let mut file = std::fs::OpenOptions::new().append(true).open(path).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+    }
+
+    /// One pass: the request ids that came, and what was said of the source.
+    async fn pass(&mut self) -> (Vec<String>, Vec<SourceState>) {
+        let (intake, taken) = Intake::new(64);
+        let turn = tokio::spawn(turn(taken));
+        self.follower.pass(&intake).await.unwrap();
+        drop(intake);
+        turn.await.unwrap()
+    }
+
+    async fn ids(&mut self) -> Vec<String> {
+        self.pass().await.0
+    }
+
+    /// Reasons of the dead letters so far, with their places.
+    fn reasons(&self) -> Vec<(String, u64)> {
+        let Ok(entries) = std::fs::read_dir(self.dir.path().join("letters")) else { return Vec::new() };
+        let text: String = entries.map(|e| std::fs::read_to_string(e.unwrap().path()).unwrap()).collect();
+        let letters = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        letters.map(|l| (l["reason"].as_str().unwrap().to_owned(), l["offset"].as_u64().unwrap())).collect()
+    }
+}
+
+fn follower(path: &Path, letters: &DeadLetters, positions: BTreeMap<Box<str>, u64>) -> Follower {
+    Follower::new(LogFolder {
+        name: "bedrock-log".to_owned(),
+        path: path.to_owned(),
+        poll: Duration::from_millis(10),
+        settle: Duration::ZERO,
+        assume: Assume::default(),
+        id_key: IdKey([1, 2]),
+        positions,
+        letters: letters.clone(),
+    })
+}
+
+async fn turn(mut taken: mpsc::Receiver<Envelope>) -> (Vec<String>, Vec<SourceState>) {
+    let (mut ids, mut said) = (Vec::new(), Vec::new());
+    while let Some(envelope) = taken.recv().await {
+        match &envelope.fact {
+            Fact::Usage(batch) => {
+                let key = |row| batch.key_of(row).rsplit(':').next().unwrap().to_owned();
+                ids.extend(batch.rows.iter().map(key));
+                // Nobody waits any more where the source has ended.
+                let outcomes = vec![UsageOutcome::Accepted; batch.rows.len()];
+                let _ = envelope.ack.unwrap().send(Ack::Usage(outcomes));
+            }
+            Fact::Health(health) => said.push(health.state.clone()),
+            other => panic!("unexpected {other:?}"),
+        }
+    }
+    (ids, said)
+}
+
+#[tokio::test]
+async fn every_form_of_file_is_read_and_a_source_says_that_it_caught_up() {
+    let mut bench = Bench::new();
+    bench.write("a.json", RECORD);
+    bench.write("b.jsonl", line("b1") + &line("b2"));
+    bench.write("c.json.gz", [gzip(&line("c1")), gzip(&line("c2"))].concat());
+    bench.write("d.json", format!("[{},{}]", line("d1").trim(), line("d2").trim()));
+    std::fs::create_dir(bench.dir.path().join("logs/data")).unwrap();
+    bench.write("data/large.json", RECORD);
+    let (ids, said) = bench.pass().await;
+    assert_eq!(ids, ["4f0c6f4e-6a55-4d0e-9d6c-0b6f6d1f7a10", "b1", "b2", "c1", "c2", "d1", "d2"]);
+    assert_eq!(said, [SourceState::CaughtUp, SourceState::Heard]);
+    assert!(bench.ids().await.is_empty(), "what was read is not read again");
+    assert!(bench.reasons().is_empty());
+}
+
+#[tokio::test]
+async fn a_file_that_grows_is_read_on_and_a_line_waits_until_it_is_whole() {
+    let mut bench = Bench::new();
+    let (b1, b2) = (line("b1"), line("b2"));
+    bench.write("b.jsonl", b1.clone() + &b2[..200]);
+    assert_eq!(bench.ids().await, ["b1"]);
+    bench.append("b.jsonl", &b2[200..]);
+    assert_eq!(bench.ids().await, ["b2"]);
+    bench.append("b.jsonl", &line("b3"));
+    assert_eq!(bench.ids().await, ["b3"]);
+    // A file may come while others are followed.
+    bench.write("c.json.gz", gzip(&line("c1")));
+    assert_eq!(bench.ids().await, ["c1"]);
+}
+
+#[tokio::test]
+async fn a_restart_goes_on_from_what_was_durable_also_within_a_gzip() {
+    let mut bench = Bench::new();
+    bench.write("b.jsonl", line("b1"));
+    bench.write("c.json.gz", gzip(&line("c1")));
+    assert_eq!(bench.ids().await, ["b1", "c1"]);
+    let positions = bench.follower.folder.positions.clone();
+    bench.append("b.jsonl", &line("b2"));
+    bench.write("c.json.gz", [gzip(&line("c1")), gzip(&line("c2"))].concat());
+    bench.follower = follower(&bench.dir.path().join("logs"), &bench.letters, positions);
+    assert_eq!(bench.ids().await, ["b2", "c2"]);
+}
+
+#[tokio::test]
+async fn a_replaced_file_is_a_new_one_and_one_that_was_cut_short_is_read_from_its_start() {
+    let mut bench = Bench::new();
+    bench.write("b.jsonl", line("b1") + &line("b2"));
+    assert_eq!(bench.ids().await, ["b1", "b2"]);
+    bench.write("b.jsonl", line("other1") + &line("other2") + &line("other3"));
+    assert_eq!(bench.ids().await, ["other1", "other2", "other3"]);
+    bench.write("b.jsonl", line("other1"));
+    assert_eq!(bench.ids().await, ["other1"], "ids decide what of it is new");
+}
+
+#[tokio::test]
+async fn what_is_no_record_is_a_dead_letter_with_its_place_and_costs_no_other() {
+    let mut bench = Bench::new();
+    let first = line("b1");
+    let mut bytes = first.clone().into_bytes();
+    bytes.extend(b"not json\n{\"requestId\":\"x\"}\n");
+    bytes.extend(b"{\"requestId\":\"\xff\"}\n");
+    bytes.extend(line("b2").replace("\"inputTokenCount\":1200", "\"inputTokenCount\":-1").bytes());
+    bytes.extend(line("b3").bytes());
+    bench.write("b.jsonl", bytes);
+    assert_eq!(bench.ids().await, ["b1", "b3"]);
+    let at = first.len() as u64;
+    let reasons = [("not_json", at), ("not_a_record", at + 9), ("not_utf8", at + 27), ("bad_field", at + 45)];
+    assert_eq!(bench.reasons(), reasons.map(|(reason, at)| (reason.to_owned(), at)));
+}
+
+#[tokio::test]
+async fn what_ends_in_the_middle_is_a_dead_letter_once_it_has_settled_and_is_read_on_if_it_grows() {
+    let mut bench = Bench::new();
+    let whole = gzip(&(line("d1") + &line("d2")));
+    bench.write("d.json.gz", &whole[..whole.len() - 400]);
+    bench.write("e.jsonl", line("e1") + &line("e2")[..50]);
+    assert_eq!(bench.ids().await, ["d1", "e1"], "what decoded is used");
+    assert!(bench.reasons().is_empty(), "it may still be being written");
+    for _ in 0..2 {
+        assert!(bench.ids().await.is_empty());
+    }
+    let cut = |before: String| ("cut_off".to_owned(), before.len() as u64);
+    assert_eq!(bench.reasons(), [cut(line("d1")), cut(line("e1"))], "said once");
+    bench.write("d.json.gz", &whole);
+    bench.append("e.jsonl", &line("e2")[50..]);
+    assert_eq!(bench.ids().await, ["d2", "e2"]);
+}
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_listed_is_said_to_be_broken_and_does_not_count_as_caught_up() {
+    let mut bench = Bench::new();
+    bench.follower = follower(&bench.dir.path().join("gone"), &bench.letters, BTreeMap::new());
+    let (_, said) = bench.pass().await;
+    assert!(matches!(&said[..], [SourceState::Broken(why)] if why.contains("gone")), "{said:?}");
+    assert!(bench.pass().await.1.is_empty(), "the same trouble is not said at each poll");
+    std::fs::create_dir(bench.dir.path().join("gone")).unwrap();
+    assert_eq!(bench.pass().await.1, [SourceState::CaughtUp, SourceState::Heard]);
+}
+
+#[tokio::test]
+async fn a_source_whose_facts_are_not_made_durable_ends() {
+    let mut bench = Bench::new();
+    bench.write("b.jsonl", line("b1"));
+    let (intake, taken) = Intake::new(1);
+    drop(taken);
+    assert_eq!(bench.follower.pass(&intake).await, Err(IntakeClosed));
+}
+
+#[tokio::test]
+async fn many_small_files_share_batches_and_a_large_one_is_split() {
+    let mut bench = Bench::new();
+    for number in 0..20 {
+        bench.write(&format!("{number:02}.json"), line(&format!("s{number}")));
+    }
+    let large: String = (0..2 * ROWS).map(|n| line(&format!("l{n}"))).collect();
+    bench.write("large.jsonl", large);
+    let (intake, mut taken) = Intake::new(64);
+    let turn = tokio::spawn(async move {
+        let mut sizes = Vec::new();
+        while let Some(envelope) = taken.recv().await {
+            if let Fact::Usage(batch) = &envelope.fact {
+                assert!(batch.catching_up, "what was there at the start trips nothing");
+                sizes.push((batch.rows.len(), batch.files.len()));
+                let _ = envelope.ack.unwrap().send(Ack::Usage(Vec::new()));
+            }
+        }
+        sizes
+    });
+    bench.follower.pass(&intake).await.unwrap();
+    drop(intake);
+    let sizes = turn.await.unwrap();
+    assert_eq!(sizes.iter().map(|(rows, _)| rows).sum::<usize>(), 20 + 2 * ROWS);
+    assert!(sizes.len() > 1, "{sizes:?}");
+    assert_eq!(sizes[0].1, 21, "twenty files and the beginning of the large one");
+    assert!(sizes.iter().all(|(rows, _)| *rows < 2 * ROWS), "{sizes:?}");
+}
