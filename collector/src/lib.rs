@@ -4,10 +4,13 @@
 //! nowhere; what is durable is acked, never before.
 
 pub mod bedrock;
+mod blocking;
 pub mod deadletter;
 pub mod envelope;
 pub mod health;
+pub mod http;
 mod instant;
 mod json;
 pub mod kube;
 mod records;
+pub mod usage;

@@ -79,6 +79,13 @@ impl<'a> Pieces<'a> {
         Piece::Broken { text: text.trim_end(), error }
     }
 
+    /// Gives up what is left, where nothing more will come.
+    pub(crate) fn abandon(&mut self) -> &'a str {
+        let rest = self.rest().trim_end();
+        self.at = self.text.len();
+        rest
+    }
+
     /// White space, commas, the brackets of an array around records, and a byte order mark.
     fn skip_between(&mut self) {
         let between = |c: char| matches!(c, ' ' | '\t' | '\r' | '\n' | ',' | '[' | ']' | '\u{feff}');

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use super::pattern::Pattern;
 use super::tail::{Left, Sink, Tail};
 use super::{Assume, Parser};
+use crate::blocking::blocking;
 use crate::deadletter::{DeadLetters, Letter, Reason};
 use crate::envelope::{Ack, Envelope, Intake, IntakeClosed};
 use crate::health::Pulse;
@@ -216,14 +217,6 @@ impl Follower {
             Some(ack) => ack.await.map(drop).map_err(|_| IntakeClosed),
             None => Ok(()),
         }
-    }
-}
-
-/// Runs file work without holding up other tasks, where the runtime can give this one a thread of its own.
-fn blocking<T>(work: impl FnOnce() -> T) -> T {
-    match tokio::runtime::Handle::try_current().map(|handle| handle.runtime_flavor()) {
-        Ok(tokio::runtime::RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
-        _ => work(),
     }
 }
 
