@@ -35,7 +35,7 @@ pub(super) fn actor(
 }
 
 /// Read at each use, so that rotation works. An empty secret is none.
-pub(super) fn secret(from: &SecretRef) -> Option<String> {
+pub(crate) fn secret(from: &SecretRef) -> Option<String> {
     let text = match from {
         SecretRef::Env(name) => std::env::var(&**name).ok(),
         SecretRef::File(path) => std::fs::read_to_string(&**path).ok(),

@@ -24,6 +24,7 @@ use crate::journal::Reader;
 use crate::observe::Observed;
 use crate::turn::Handle;
 
+pub(crate) use auth::secret;
 pub use commands::{Said, Saying};
 pub use metrics::render as render_metrics;
 

@@ -65,7 +65,7 @@ pub async fn deps(config: &Config, accept_lost_journal: bool) -> anyhow::Result<
     Ok(Deps {
         clock: Arc::new(SystemClock::default()),
         sources,
-        ingest: None,
+        ingest: super::ingest::routes(config, letters.clone()),
         actuator: None,
         messenger: Arc::new(Nothing),
         levers: Arc::new(Nothing),

@@ -5,6 +5,7 @@
 
 pub mod edges;
 pub mod emergency;
+mod ingest;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
