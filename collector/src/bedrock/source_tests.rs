@@ -238,3 +238,41 @@ async fn many_small_files_share_batches_and_a_large_one_is_split() {
     assert_eq!(sizes[0].1, 21, "twenty files and the beginning of the large one");
     assert!(sizes.iter().all(|(rows, _)| *rows < 2 * ROWS), "{sizes:?}");
 }
+
+#[tokio::test]
+async fn a_source_has_caught_up_only_when_what_it_read_is_durable() {
+    let mut bench = Bench::new();
+    bench.write("b.jsonl", line("b1"));
+    let (intake, mut taken) = Intake::new(64);
+    let pass = tokio::spawn(async move { bench.follower.pass(&intake).await });
+    let usage = taken.recv().await.unwrap();
+    // On this runtime the pass goes on at each of these, if it does not wait.
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert!(taken.try_recv().is_err(), "nothing is said while the batch is under way");
+    usage.ack.unwrap().send(Ack::Usage(Vec::new())).unwrap();
+    let next = taken.recv().await.unwrap().fact;
+    assert!(matches!(next, Fact::Health(health) if health.state == SourceState::CaughtUp));
+    pass.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_read_is_trouble_and_costs_no_other() {
+    let mut bench = Bench::new();
+    bench.write("b.jsonl", line("b1"));
+    // A file whose beginning nobody can read, root included.
+    std::os::unix::fs::symlink("/proc/self/mem", bench.dir.path().join("logs/a.json")).unwrap();
+    let (ids, said) = bench.pass().await;
+    assert_eq!(ids, ["b1"]);
+    let trouble = |state: &SourceState| matches!(state, SourceState::Broken(why) if why.contains("a.json"));
+    assert!(matches!(&said[..], [SourceState::CaughtUp, state] if trouble(state)), "{said:?}");
+    assert_eq!(
+        bench.pass().await,
+        (Vec::new(), Vec::new()),
+        "it is not well, and the trouble is told already"
+    );
+    assert_eq!(bench.reasons(), [("unreadable".to_owned(), 0)]);
+    std::fs::remove_file(bench.dir.path().join("logs/a.json")).unwrap();
+    assert_eq!(bench.pass().await.1, [SourceState::Heard]);
+}
