@@ -10,6 +10,7 @@ pub mod demo;
 pub mod http;
 pub mod journal;
 pub mod keeper;
+pub mod marker;
 pub mod observe;
 pub mod replay;
 pub mod rules;

@@ -8,7 +8,6 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use backon::{ExponentialBuilder, Retryable};
 use futures::future::BoxFuture;
 
 use super::error::NotifyError;
@@ -65,31 +64,37 @@ impl Patience {
     }
 
     /// Tries until it gets there, cannot get there, or patience ends.
+    ///
+    /// A plain loop: through the closures of a retry library, rustc cannot prove the future `Send`, and the
+    /// daemon's tasks must be.
     pub(crate) async fn persist<T, Try, Fut>(&self, receiver: &str, attempt: Try) -> Result<T, NotifyError>
     where
         Try: Fn() -> Fut,
         Fut: Future<Output = Result<T, NotifyError>>,
     {
-        let waits = ExponentialBuilder::default()
-            .with_min_delay(self.first_wait)
-            .with_factor(4.0)
-            .with_max_delay(self.longest_wait)
-            .with_max_times(self.retries);
-        let once = || async {
-            let timed_out = || NotifyError::TimedOut { receiver: receiver.to_owned(), within: self.within };
-            tokio::time::timeout(self.within, attempt()).await.unwrap_or_else(|_| Err(timed_out()))
-        };
-        let rest = Arc::clone(&self.rest);
-        once.retry(waits)
-            .sleep(move |wait| rest(wait))
-            .when(NotifyError::is_retryable)
-            .adjust(|error, next| {
-                let wait = error.after().unwrap_or(next?);
-                next.is_some().then_some(wait).filter(|wait| *wait <= self.longest_wait)
-            })
-            .notify(|error, wait| {
-                tracing::warn!(receiver, %error, wait_ms = wait.as_millis(), "message not delivered, trying again");
-            })
-            .await
+        let mut next = self.first_wait;
+        for _ in 0..self.retries {
+            let error = match self.once(receiver, attempt()).await {
+                Ok(done) => return Ok(done),
+                Err(error) => error,
+            };
+            let wait = error.after().unwrap_or(next.min(self.longest_wait));
+            if !error.is_retryable() || wait > self.longest_wait {
+                return Err(error);
+            }
+            tracing::warn!(receiver, %error, wait_ms = wait.as_millis(), "message not delivered, trying again");
+            (self.rest)(wait).await;
+            next = next.saturating_mul(4);
+        }
+        self.once(receiver, attempt()).await
+    }
+
+    async fn once<T>(
+        &self,
+        receiver: &str,
+        attempt: impl Future<Output = Result<T, NotifyError>>,
+    ) -> Result<T, NotifyError> {
+        let timed_out = |_| Err(NotifyError::TimedOut { receiver: receiver.to_owned(), within: self.within });
+        tokio::time::timeout(self.within, attempt).await.unwrap_or_else(timed_out)
     }
 }

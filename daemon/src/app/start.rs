@@ -20,6 +20,7 @@ use crate::http::{self, Api};
 use crate::journal::disk::Reserve;
 use crate::journal::{Journal, JournalError};
 use crate::keeper::Keeper;
+use crate::marker::FreezeMarker;
 use crate::observe::Observed;
 use crate::replay::{Replayed, replay};
 use crate::rules::{Compiled, Watcher};
@@ -69,6 +70,11 @@ impl App {
             orders: replayed.journal.unresolved_orders().map_err(journal)?,
             notices: replayed.journal.undelivered_notices().map_err(journal)?,
         };
+        let deliveries = replayed.journal.deliveries().map_err(journal)?;
+        if let Some(actuator) = &deps.actuator {
+            let from = deps.clock.read().wall.minus(replayed.engine.rules().guardrail.per);
+            actuator.seed(replayed.journal.stops_since(from).map_err(journal)?);
+        }
         let positions: Vec<_> =
             deps.sources.iter().map(|source| replayed.engine.positions_of(&source.name())).collect();
         let id_key = replayed.journal.settings().id_key;
@@ -97,6 +103,7 @@ impl App {
             keep: config.limits.keep,
         });
         let turn = run_turn(turn)?;
+        deps.messenger.begin(&deliveries, &handle);
         handle.fact(Fact::Started(posture_of(&circumstances))).await?;
         if let Some(settings) = other_settings {
             tracing::info!(
@@ -105,6 +112,8 @@ impl App {
             handle.fact(Fact::Settings(Box::new(settings))).await?;
         }
         bring_rules(&handle, rules).await?;
+        let marker = FreezeMarker::new(&config, deps.actuator.clone());
+        marker.take_file(&handle).await?;
 
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
@@ -141,7 +150,7 @@ impl App {
         }
         let addr = listener.local_addr().map_err(|e| StartError::Listen(config.listen.to_string(), e))?;
         let ingest = deps.ingest.map(|routes| routes(Ingest { intake: intake.clone(), id_key, pressure }));
-        let api = Api::new(&config, handle.clone(), reader, observed, journal_id);
+        let api = Api::new(&config, handle.clone(), reader, observed, journal_id, marker);
         http::serve(api, ingest, listener, socket, &stop, &mut tasks);
         let keeper =
             keeper.start(handle.clone(), tokio::runtime::Handle::current()).map_err(StartError::Thread)?;

@@ -9,8 +9,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use policy::decision::{Notice, Order, PageTopic};
 use policy::fact::{Fact, Posture, Receipt, ReceiptOutcome};
+use policy::inventory::ObjectKey;
 use policy::rule::Mode;
-use policy::time::Span;
+use policy::time::{Span, Timestamp};
 use tokio::sync::mpsc;
 
 use super::*;
@@ -19,6 +20,7 @@ use crate::clock::{Clock as _, ManualClock};
 use crate::config::Overrides;
 use crate::http::shape::{Breaker, BudgetShape, Decision, Detail, Reason, Status};
 use crate::http::{Said, Saying};
+use crate::journal::Delivery;
 use crate::testing::{Kept, Switches, cluster, noon, usage};
 use crate::wiring::{SendFailure, Sent, compile};
 
@@ -64,6 +66,8 @@ spec:
 struct Hand {
     taken: mpsc::UnboundedSender<Order>,
     marked: Mutex<Result<Vec<String>, String>>,
+    seeded: Mutex<Vec<(ObjectKey, Timestamp)>>,
+    marker: Mutex<Result<bool, String>>,
 }
 
 #[async_trait]
@@ -72,6 +76,15 @@ impl Actuator for Hand {
         self.taken.send(order).unwrap();
     }
     async fn finish(&self, _: Duration) {}
+    fn seed(&self, stopped: Vec<(ObjectKey, Timestamp)>) {
+        *self.seeded.lock().unwrap() = stopped;
+    }
+    async fn mark_freeze(&self, frozen: bool, _: &str, _: &str) -> Result<bool, String> {
+        let mut marker = self.marker.lock().unwrap();
+        let was = marker.clone()?;
+        *marker = Ok(frozen);
+        Ok(was)
+    }
     async fn marked(&self) -> Result<Vec<String>, String> {
         self.marked.lock().unwrap().clone()
     }
@@ -80,12 +93,16 @@ impl Actuator for Hand {
 /// Shows what it is to deliver; fails when told to.
 #[derive(Debug)]
 struct Mouth {
+    known: Mutex<Vec<Delivery>>,
     told: mpsc::UnboundedSender<(Notice, bool)>,
     fail: Mutex<Option<SendFailure>>,
 }
 
 #[async_trait]
 impl Messenger for Mouth {
+    fn begin(&self, known: &[Delivery], _: &Handle) {
+        *self.known.lock().unwrap() = known.to_vec();
+    }
     async fn deliver(&self, notice: &Notice, repeat: bool) -> Vec<Sent> {
         self.told.send((notice.clone(), repeat)).unwrap();
         let answer = match self.fail.lock().unwrap().clone() {
@@ -119,8 +136,13 @@ impl World {
         Self {
             dir,
             clock: Arc::new(ManualClock::at(noon())),
-            hand: Arc::new(Hand { taken, marked: Mutex::new(Ok(vec![])) }),
-            mouth: Arc::new(Mouth { told: tell, fail: Mutex::new(None) }),
+            hand: Arc::new(Hand {
+                taken,
+                marked: Mutex::new(Ok(vec![])),
+                seeded: Mutex::default(),
+                marker: Mutex::new(Ok(false)),
+            }),
+            mouth: Arc::new(Mouth { known: Mutex::default(), told: tell, fail: Mutex::new(None) }),
             orders,
             told,
             levers: Arc::default(),
@@ -546,4 +568,77 @@ async fn what_the_posture_says_is_journalled_as_a_fact() {
         _ => None,
     });
     assert_eq!(started, Some(Posture { ceiling: Mode::Alert, because: None }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_freeze_and_its_end_are_followed_by_the_marker() {
+    let mut world = World::new();
+    let running = world.run().await;
+    let daemon = Daemon::Socket(running.socket.clone());
+    let freeze = Saying::Freeze { reason: "audit".into() };
+    let unfreeze = Saying::Unfreeze {};
+    let said: Said = daemon.post("/v1/commands", &freeze).await.unwrap();
+    assert_eq!((said.refused, said.warning), (None, None));
+    assert_eq!(*world.hand.marker.lock().unwrap(), Ok(true));
+    daemon.post::<Said>("/v1/commands", &unfreeze).await.unwrap();
+    assert_eq!(*world.hand.marker.lock().unwrap(), Ok(false));
+    let said: Said = daemon.post("/v1/commands", &unfreeze).await.unwrap();
+    assert_eq!(said.refused.as_deref(), Some("it was not frozen"));
+
+    // Somebody froze without the daemon: its word ends that too.
+    *world.hand.marker.lock().unwrap() = Ok(true);
+    let said: Said = daemon.post("/v1/commands", &unfreeze).await.unwrap();
+    assert_eq!(said.refused, None);
+
+    *world.hand.marker.lock().unwrap() = Err("no answer".into());
+    let said: Said = daemon.post("/v1/commands", &freeze).await.unwrap();
+    assert!(said.refused.is_none() && said.warning.unwrap().contains("no answer"));
+    let said: Said = daemon.post("/v1/commands", &unfreeze).await.unwrap();
+    assert!(said.refused.unwrap().contains("still freezes: no answer"));
+    running.drain().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_freeze_file_written_while_no_daemon_ran_freezes_the_next_one() {
+    let mut world = World::new();
+    let config = world.config();
+    fs::create_dir_all(&config.data_dir).unwrap();
+    fs::write(crate::wiring::emergency::file(&config), "night shift (uid:0)\n").unwrap();
+    let running = world.run().await;
+    let status = until(&running, |_| true).await;
+    assert!(status.freeze.unwrap().contains("night shift (uid:0)"));
+    let daemon = Daemon::Socket(running.socket.clone());
+    daemon.post::<Said>("/v1/commands", &Saying::Unfreeze {}).await.unwrap();
+    running.drain().await.unwrap();
+    let running = world.run().await;
+    assert_eq!(until(&running, |_| true).await.freeze, None);
+    running.drain().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_edges_are_told_what_was_stopped_and_delivered_before_the_restart() {
+    let mut world = World::new();
+    let running = world.run().await;
+    world.spend(&running, "c1", "acme", 4).await;
+    let order = world.order().await;
+    let accepted = ReceiptOutcome::Accepted { resource_version: "7".into() };
+    let receipt = Receipt { order: order.id, at: noon(), guard: vec![], outcome: accepted };
+    running.handle.receipt(receipt).await.unwrap();
+    let delivery = Delivery {
+        key: "k".into(),
+        receiver: "webhook".into(),
+        thread: "t".into(),
+        handle: None,
+        at: noon(),
+    };
+    running.handle.delivered(delivery.clone()).await.unwrap();
+    running.drain().await.unwrap();
+    let running = world.run().await;
+    assert_eq!(*world.hand.seeded.lock().unwrap(), [(order.target.clone(), order.issued_at)]);
+    assert_eq!(*world.mouth.known.lock().unwrap(), [delivery]);
+    running.drain().await.unwrap();
+    world.clock.advance(Span::from_mins(11));
+    let running = world.run().await;
+    assert!(world.hand.seeded.lock().unwrap().is_empty(), "the guardrail's ten minutes are over");
+    running.drain().await.unwrap();
 }

@@ -47,5 +47,8 @@ pub(super) fn show(format: Format, said: &Said) -> Outcome {
             Some(why) => anstream::eprintln!("refused: {}: {why}", said.what),
         },
     }
+    if let Some(warning) = &said.warning {
+        anstream::eprintln!("warning: {warning}");
+    }
     Ok(if said.refused.is_some() { REFUSED } else { DONE })
 }

@@ -86,13 +86,16 @@ pub fn main(cli: Cli) -> ExitCode {
             return ExitCode::from(COULD_NOT);
         }
     };
-    match runtime.block_on(dispatch(cli)) {
+    let code = match runtime.block_on(dispatch(cli)) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
             anstream::eprintln!("{}", failure.text.trim_end());
             ExitCode::from(failure.code)
         }
-    }
+    };
+    // A process that must end (its Lease is lost) does not wait for a folder that hangs.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+    code
 }
 
 async fn dispatch(cli: Cli) -> Outcome {

@@ -39,9 +39,9 @@ pub(super) async fn all(common: &Common) -> Outcome {
         Some(said) => command::show(common.format, &said),
         None => {
             let config = config(common, &RunArgs::default())?;
-            let report = emergency::release_all(&config, &actor()).await.map_err(could_not)?;
+            let (report, all) = emergency::release_all(&config, &actor()).await.map_err(could_not)?;
             tell(common, &report);
-            Ok(DONE)
+            Ok(if all { DONE } else { COULD_NOT })
         }
     }
 }

@@ -61,6 +61,9 @@ pub struct Said {
     pub what: String,
     /// Why it was refused, where it was.
     pub refused: Option<String>,
+    /// What was left undone although it was taken.
+    #[serde(default)]
+    pub warning: Option<String>,
     /// All decisions that came of it.
     pub decisions: Vec<shape::Decision>,
     /// Orders that came of it, `pause ScaledObject/checkout/api`.
@@ -122,14 +125,42 @@ pub(super) async fn take(
         Err(why) => return shape::refuse(StatusCode::BAD_REQUEST, &why),
     };
     tracing::info!(actor, command = ?kind, "command");
-    match api.handle.command(Command { actor, kind }).await {
+    match api.handle.command(Command { actor: actor.clone(), kind: kind.clone() }).await {
         Ok(outcome) => {
-            let said = said(&outcome);
+            let said = follow(&api, &actor, &kind, said(&outcome)).await;
             let status = if said.refused.is_some() { StatusCode::CONFLICT } else { StatusCode::OK };
             (status, Json(said)).into_response()
         }
         Err(gone) => shape::refuse(StatusCode::SERVICE_UNAVAILABLE, &gone.to_string()),
     }
+}
+
+/// A freeze and its end are followed by the marker; what the marker could not do is told.
+async fn follow(api: &Api, actor: &str, kind: &CommandKind, mut said: Said) -> Said {
+    let set = match kind {
+        CommandKind::Freeze { reason } => api.marker.set(actor, reason).await,
+        CommandKind::ReleaseAll => api.marker.set(actor, "release --all").await,
+        CommandKind::Unfreeze => match api.marker.clear(actor).await {
+            // The engine was not frozen, but the marker was: that was the freeze that was meant.
+            Ok(true) => {
+                said.refused = None;
+                Ok(())
+            }
+            Ok(false) => Ok(()),
+            Err(why) => {
+                said.refused = Some(format!("the freeze marker stays, and still freezes: {why}"));
+                Ok(())
+            }
+        },
+        _ => Ok(()),
+    };
+    if let Err(why) = set {
+        tracing::warn!(error = why, "the freeze marker could not be written");
+        said.warning = Some(format!(
+            "this daemon is frozen; other daemons are not told, since the marker could not be written: {why}"
+        ));
+    }
+    said
 }
 
 fn said(outcome: &Outcome) -> Said {
@@ -144,6 +175,7 @@ fn said(outcome: &Outcome) -> Said {
     Said {
         what,
         refused,
+        warning: None,
         decisions: outcome.decisions.iter().map(shape::Decision::of).collect(),
         orders: outcome.orders.iter().map(shape::order_in_words).collect(),
     }

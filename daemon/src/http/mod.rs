@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Operator};
 use crate::journal::Reader;
+use crate::marker::FreezeMarker;
 use crate::observe::Observed;
 use crate::turn::Handle;
 
@@ -37,6 +38,7 @@ pub struct Api {
     operators: Arc<[Operator]>,
     install: Arc<str>,
     journal: Arc<str>,
+    marker: FreezeMarker,
     max_series: usize,
 }
 
@@ -49,6 +51,7 @@ impl Api {
         reader: Reader,
         observed: Arc<Observed>,
         journal: String,
+        marker: FreezeMarker,
     ) -> Self {
         Self {
             handle,
@@ -57,6 +60,7 @@ impl Api {
             operators: config.operators.clone().into(),
             install: config.install_id.as_str().into(),
             journal: journal.into(),
+            marker,
             max_series: config.max_series,
         }
     }

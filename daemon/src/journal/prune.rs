@@ -43,6 +43,11 @@ impl Journal {
               FROM rollups_hour WHERE start < ?1 ORDER BY start LIMIT ?2)",
                 keep.hours_from,
             ),
+            (
+                "DELETE FROM deliveries WHERE (key, receiver) IN (SELECT key, receiver
+              FROM deliveries WHERE at < ?1 ORDER BY at LIMIT ?2)",
+                keep.hours_from,
+            ),
         ] {
             let removed = tx
                 .prepare_cached(sql)

@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
-use policy::decision::{Decision, DecisionId, Notice, Order, OrderId};
+use policy::decision::{Decision, DecisionId, Effect, Notice, Order, OrderId};
 use policy::fact::{Clock, Fact, Receipt};
+use policy::inventory::ObjectKey;
 use policy::money::Money;
 use policy::time::Timestamp;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, params};
@@ -239,6 +240,22 @@ impl Journal {
     /// When the journal cannot be read.
     pub fn unresolved_orders(&self) -> Result<Vec<Order>, JournalError> {
         self.list("order", "SELECT id, blob FROM orders WHERE resolved = 0 ORDER BY id")
+    }
+
+    /// Targets that were newly stopped at or after `from`, with when that was ordered: they count for the
+    /// blast radius.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub fn stops_since(&self, from: Timestamp) -> Result<Vec<(ObjectKey, Timestamp)>, JournalError> {
+        let orders: Vec<Order> = self.list(
+            "order",
+            "SELECT id, blob FROM orders WHERE state IN ('Accepted', 'Verified', 'NotObserved')
+             ORDER BY id DESC LIMIT 10000",
+        )?;
+        let recent = orders.into_iter().take_while(|order| order.issued_at >= from);
+        let stops = recent.filter(|order| matches!(order.effect, Effect::PauseToZero));
+        Ok(stops.map(|order| (order.target, order.issued_at)).collect())
     }
 
     /// Notices that not every receiver has: to be sent (again) after a restart, marked as a repeat.

@@ -459,3 +459,22 @@ fn the_reserve_is_low_only_below_its_line() {
     assert!(matches!(Reserve { bytes: u64::MAX }.look(dir.path()), Room::Low(_)));
     assert_eq!(reserve.look(&dir.path().join("gone")), Room::Unknown);
 }
+
+#[test]
+fn deliveries_are_forgotten_with_the_hourly_sums() {
+    let dir = tempfile::tempdir().unwrap();
+    let Opened { mut journal, .. } = open(dir.path());
+    let delivery = |key: &str, seconds| Delivery {
+        key: key.into(),
+        receiver: "webhook".into(),
+        thread: "t".into(),
+        handle: None,
+        at: at(seconds),
+    };
+    let deliveries = [delivery("old", 0), delivery("new", 100)];
+    let outcome = Outcome::default();
+    let record = TurnRecord { clock: clock(0), facts: &[], outcome: &outcome, deliveries: &deliveries };
+    journal.commit(&record).unwrap();
+    journal.prune(Keep { turns_from: at(0), minutes_from: at(0), hours_from: at(50) }).unwrap();
+    assert_eq!(journal.deliveries().unwrap(), [delivery("new", 100)]);
+}

@@ -3,6 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use actions::gateway::Gateway;
+use actions::live::Live;
+use actions::notify::{EnvironmentAndFiles, Notifier};
+use actions::now::Now;
 use anyhow::Context as _;
 use async_trait::async_trait;
 use collector::bedrock::{Assume, LogFolder};
@@ -11,9 +15,11 @@ use collector::kube::{KubeSource, Pace};
 use policy::engine::{KUBERNETES, Letter};
 use policy::rule::{Mode, SourceFile};
 
-use super::{DeadLetters, Intake, Nothing, Source, SourceContext};
+use super::hands::{Hands, TurnClock, contend, gateway_settings};
+use super::voice::{Deliveries, Switchboard, Voice};
+use super::{Actuator, DeadLetters, Intake, Source, SourceContext};
 use crate::app::Deps;
-use crate::clock::SystemClock;
+use crate::clock::{Clock, SystemClock};
 use crate::config::{BedrockSource, Config, Connect};
 use crate::keeper;
 use crate::rules::{Compiled, RuleFile};
@@ -46,31 +52,41 @@ fn borrowed(files: &[RuleFile]) -> Vec<SourceFile<'_>> {
 /// Everything that the configuration asks for.
 ///
 /// # Errors
-/// When the cluster's credentials cannot be read, or more than observing is asked for.
+/// When the cluster's credentials cannot be read, or the system has no root certificates.
 pub async fn deps(config: &Config, accept_lost_journal: bool) -> anyhow::Result<Deps> {
-    // A daemon that would believe it stops and tells, while nothing carries that out, is worse than none.
-    anyhow::ensure!(
-        config.ceiling == Mode::Observe,
-        "ceiling `{}`: this version carries out no orders and sends no messages yet; write `ceiling: observe`",
-        config.ceiling.word()
-    );
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+    let now: Arc<dyn Now> = Arc::new(TurnClock(clock.clone()));
+    let live = Live::new();
+    let deliveries = Arc::new(Deliveries::new(clock.clone()));
+    let notifier = Notifier::new(Arc::new(EnvironmentAndFiles), deliveries.clone())
+        .context("cannot send messages: the system has no root certificates; install `ca-certificates`")?;
+    let notifier = Arc::new(notifier);
     let mut sources: Vec<Box<dyn Source>> = Vec::new();
+    let (mut actuator, mut leading): (Option<Arc<dyn Actuator>>, _) = (None, None);
     if let Some(client) = client(&config.cluster.connect).await? {
-        sources.push(Box::new(Cluster { client }));
+        sources.push(Box::new(Cluster { client: client.clone() }));
+        let settings = gateway_settings(config);
+        let gateway = Arc::new(Gateway::new(client.clone(), live.clone(), now.clone(), settings));
+        let contest = (config.ceiling >= Mode::Approve).then(|| {
+            let (contest, news) = contend(client, live.clone(), now, config);
+            leading = Some(news);
+            contest
+        });
+        actuator = Some(Arc::new(Hands::new(gateway, contest)));
     }
     let letters = deadletter::DeadLetters::new(&config.dead_letter_dir, deadletter::Limits::default());
     for log in &config.bedrock {
         sources.push(Box::new(BedrockLogs(log.clone(), letters.clone())));
     }
     Ok(Deps {
-        clock: Arc::new(SystemClock::default()),
+        clock,
         sources,
         ingest: super::ingest::routes(config, letters.clone()),
-        actuator: None,
-        messenger: Arc::new(Nothing),
-        levers: Arc::new(Nothing),
+        actuator,
+        messenger: Arc::new(Voice::new(notifier.clone(), deliveries)),
+        levers: Arc::new(Switchboard::new(live, notifier)),
         letters: Box::new(letters),
-        leading: None,
+        leading,
         compile,
         every: keeper::Every::default(),
         accept_lost_journal,
@@ -82,16 +98,15 @@ pub async fn deps(config: &Config, accept_lost_journal: bool) -> anyhow::Result<
 /// # Errors
 /// When the credentials cannot be read.
 pub async fn client(connect: &Connect) -> anyhow::Result<Option<kube::Client>> {
-    let mut config = match connect {
+    let config = match connect {
         Connect::None => return Ok(None),
         Connect::InCluster => {
             kube::Config::incluster().context("`connect: in-cluster` needs the service account of a pod")?
         }
         Connect::Kubeconfig { file, context } => kubeconfig(file.as_deref(), context.clone()).await?,
     };
-    // Its own retries have no overall deadline (A28); ours have.
-    config.default_retry = false;
-    let client = kube::Client::try_from(config).context("cannot make a client of the cluster")?;
+    // Without the client's own retries, which have no overall deadline (A28); ours have.
+    let client = actions::gateway::client(config).context("cannot make a client of the cluster")?;
     Ok(Some(client))
 }
 

@@ -5,7 +5,9 @@
 
 pub mod edges;
 pub mod emergency;
+mod hands;
 mod ingest;
+mod voice;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,10 +17,13 @@ use async_trait::async_trait;
 use policy::decision::{Notice, Order};
 use policy::engine::Letter;
 use policy::fact::IdKey;
+use policy::inventory::ObjectKey;
 use policy::rule::{Mode, RuleSet};
+use policy::time::Timestamp;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::journal::Delivery;
 use crate::turn::Handle;
 
 pub use collector::envelope::{Ack, Envelope, Intake};
@@ -70,6 +75,13 @@ pub trait Actuator: Send + Sync {
     /// Waits, at most that long, for what is under way to come to a point where it may be cut off.
     async fn finish(&self, patience: Duration);
 
+    /// What was newly stopped of late, from the journal: it counts for the blast radius.
+    fn seed(&self, stopped: Vec<(ObjectKey, Timestamp)>);
+
+    /// Writes the freeze marker, which is read before each write, here and by any other daemon of this
+    /// install; answers whether it said frozen before.
+    async fn mark_freeze(&self, frozen: bool, actor: &str, reason: &str) -> Result<bool, String>;
+
     /// Objects that carry our marks now; asked at start. An error means that nobody knows.
     async fn marked(&self) -> Result<Vec<String>, String>;
 }
@@ -89,6 +101,9 @@ pub struct SendFailure {
 /// What carries messages.
 #[async_trait]
 pub trait Messenger: Send + Sync {
+    /// What was delivered before this process started, and the way to write down what is from now on.
+    fn begin(&self, _known: &[Delivery], _handle: &Handle) {}
+
     /// Sends to every receiver of the notice's route that does not have it, and answers for each.
     /// `repeat` marks a message that may have been sent before a restart.
     async fn deliver(&self, notice: &Notice, repeat: bool) -> Vec<Sent>;

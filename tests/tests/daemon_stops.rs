@@ -1,0 +1,205 @@
+//! The whole path on real servers: a log record in, a workload at zero and proven, people told, given back.
+//!
+//! The real binary with exactly its own rights, a real API server, a real KEDA. What the parts do is tested
+//! elsewhere; here it is that they are joined: logs to breakers, orders to KEDA, receipts to holds, notices to
+//! receivers, the Lease to the ceiling, and the way out without a daemon.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use policy::time::Timestamp;
+use serde_json::Value;
+use tests::daemon::{Daemon, Site, bedrock_record, cli, get};
+use tests::servers::{Cluster, Role, Tenant, wait_for, wait_until};
+use wiremock::matchers::method;
+use wiremock::{Mock, MockServer, ResponseTemplate};
+
+/// A stop is proven in seconds; a Lease that a killed daemon held passes on after 15.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// 20 million tokens at 3.30 USD per million.
+const OVER: u64 = 20_000_000;
+
+fn rules(hook: &str, secret: &str) -> String {
+    format!(
+        r#"
+apiVersion: breakerbox.dev/v1alpha1
+kind: Budget
+metadata: {{name: tenant-daily}}
+spec:
+  select: {{all: true}}
+  perEach: [tenant]
+  limit: {{amount: 50 USD}}
+  window: {{calendar: day, timezone: UTC}}
+  warnAt: [80%]
+  onWarn:
+    - notify: {{route: oncall}}
+  onTrip:
+    - notify: {{route: oncall}}
+    - pauseScaledObjects: {{in: {{namespaceLabels: {{tenant: "${{tenant}}"}}}}}}
+  mode: enforce
+---
+apiVersion: breakerbox.dev/v1alpha1
+kind: Attribution
+metadata: {{name: roles}}
+spec:
+  principals:
+    - {{principal: "111122223333:role/over", set: {{tenant: over}}}}
+    - {{principal: "111122223333:role/under", set: {{tenant: under}}}}
+    - {{principal: "111122223333:role/later", set: {{tenant: later}}}}
+---
+apiVersion: breakerbox.dev/v1alpha1
+kind: Route
+metadata: {{name: oncall}}
+spec:
+  receivers:
+    - webhook: {{url: "{hook}", secret: {{file: {secret}}}}}
+---
+apiVersion: breakerbox.dev/v1alpha1
+kind: Guardrail
+metadata: {{name: default}}
+spec:
+  page: oncall
+"#
+    )
+}
+
+fn now() -> Result<String> {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
+    Ok(Timestamp::from_millis(i64::try_from(since.as_millis())?).to_string())
+}
+
+/// Waits until the daemon's status is as wanted.
+async fn status(site: &Site, what: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
+    wait_for(what, PATIENCE, async || {
+        let status = get(site.port, "/v1/status").await?.json()?;
+        ensure!(wanted(&status), "{status}");
+        Ok(Some(status))
+    })
+    .await
+}
+
+fn hold<'a>(status: &'a Value, tenant: &str) -> &'a Value {
+    let target = format!("ScaledObject/{tenant}/agent");
+    let holds = status["holds"].as_array().map_or(&[][..], Vec::as_slice);
+    holds.iter().find(|hold| hold["target"] == target.as_str()).unwrap_or(&Value::Null)
+}
+
+fn knows(status: &Value, tenant: &str) -> bool {
+    hold(status, tenant)["state"] == "Verified"
+}
+
+async fn enforces(site: &Site) -> Result<Value> {
+    status(site, "the daemon holds the Lease and enforces", |s| s["ceiling"] == "enforce").await
+}
+
+fn spend(site: &Site, call: &str, tenant: &str, tokens: u64) -> Result<()> {
+    site.write_log(&format!("{call}.jsonl"), &[bedrock_record(call, tenant, tokens, &now()?)])
+}
+
+/// Spec, labels and annotations, which must be the same again.
+async fn shape(tenant: &Tenant) -> Result<Value> {
+    let object = serde_json::to_value(tenant.scaled_object().await?)?;
+    let metadata = &object["metadata"];
+    Ok(serde_json::json!([object["spec"], metadata["labels"], metadata["annotations"]]))
+}
+
+/// Keys of the messages that arrived, each with how often.
+async fn messages(hook: &MockServer) -> Result<Vec<Value>> {
+    let requests = hook.received_requests().await.context("requests are recorded")?;
+    requests.iter().map(|request| Ok(serde_json::from_slice(&request.body)?)).collect()
+}
+
+fn said(site: &Site, arguments: &[&str]) -> Result<String> {
+    let output = cli(site, arguments)?;
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    ensure!(output.status.success(), "{arguments:?}: {}\n{out}\n{err}", output.status);
+    Ok(out.into_owned())
+}
+
+#[tokio::test]
+async fn a_log_record_stops_one_tenant_until_people_give_it_back() -> Result<()> {
+    let cluster = Cluster::shared().await?;
+    let hook = MockServer::start().await;
+    Mock::given(method("POST")).respond_with(ResponseTemplate::new(200)).mount(&hook).await;
+    let site = Site::new("")?.enforcing(cluster.kubeconfig_for(Role::Breakerbox));
+    site.write_rules(&rules(&hook.uri(), &site.path("token").display().to_string()))?;
+    let over = cluster.tenant("over", &[("tenant", "over")], 2).await?;
+    let under = cluster.tenant("under", &[("tenant", "under")], 1).await?;
+    let later = cluster.tenant("later", &[("tenant", "later")], 1).await?;
+    let before = shape(&over).await?;
+
+    let mut daemon = Daemon::start(&site).await?;
+    enforces(&site).await?;
+    spend(&site, "u1", "under", 1_000_000)?;
+    spend(&site, "o1", "over", OVER)?;
+    over.wait_stopped(PATIENCE).await?;
+    let held = status(&site, "the stop is proven", |s| knows(s, "over")).await?;
+    assert!(hold(&held, "under").is_null() && hold(&held, "later").is_null(), "{held}");
+    under.wait_running(1).await?;
+
+    // Killed while it holds: the next one knows, leads once the Lease has passed, and stops nothing again.
+    daemon.kill_9();
+    let mut daemon = Daemon::start(&site).await?;
+    let held = enforces(&site).await?;
+    assert!(knows(&held, "over"), "{held}");
+    over.wait_stopped(Duration::from_secs(5)).await?;
+
+    let out = said(&site, &["reset", "tenant-daily/over"])?;
+    assert!(out.contains("done:"), "{out}");
+    over.wait_running(2).await?;
+    status(&site, "the hold is given back", |s| {
+        hold(s, "over").is_null() || hold(s, "over")["state"] == "Released"
+    })
+    .await?;
+    assert_eq!(shape(&over).await?, before, "exactly as it was");
+
+    let messages = messages(&hook).await?;
+    let keys: Vec<&str> = messages.iter().filter_map(|m| m["key"].as_str()).collect();
+    assert_eq!(keys.len(), messages.len(), "{messages:?}");
+    let distinct: BTreeSet<&str> = keys.iter().copied().collect();
+    assert_eq!(distinct.len(), keys.len(), "each message once: {keys:?}");
+    assert!(keys.iter().any(|key| key.contains("tenant-daily/over")), "{keys:?}");
+    assert!(!keys.iter().any(|key| key.contains("tenant-daily/under")), "{keys:?}");
+
+    frozen_without_a_daemon(&site, &mut daemon, &later).await?;
+
+    let touched: BTreeSet<String> = cluster
+        .writes_by("breakerbox")
+        .await?
+        .iter()
+        .map(|write| format!("{write:?}"))
+        .filter(|write| write.contains("under"))
+        .collect();
+    assert!(touched.is_empty(), "the tenant below its limit was never written to: {touched:?}");
+    Ok(())
+}
+
+/// A freeze that is set without a daemon holds for the next one; then `release --all` without one gives back.
+async fn frozen_without_a_daemon(site: &Site, daemon: &mut Daemon, later: &Tenant) -> Result<()> {
+    assert!(daemon.drain().await?.success(), "{}", daemon.log_tail());
+    let out = said(site, &["freeze", "--reason", "night shift"])?;
+    assert!(out.contains("ConfigMap `breakerbox-freeze` in `breakerbox`"), "{out}");
+    *daemon = Daemon::start(site).await?;
+    enforces(site).await?;
+    spend(site, "l1", "later", OVER)?;
+    let refused = |s: &Value| {
+        let hold = hold(s, "later").to_string();
+        hold.contains("night shift") || hold.contains("freeze")
+    };
+    status(site, "the order is refused for the freeze", refused).await?;
+    later.wait_running(1).await?;
+
+    said(site, &["unfreeze"])?;
+    said(site, &["reset", "tenant-daily/later"])?;
+    spend(site, "l2", "later", OVER)?;
+    later.wait_stopped(PATIENCE).await?;
+    status(site, "the stop is proven", |s| knows(s, "later")).await?;
+    daemon.kill_9();
+    let out = said(site, &["release", "--all"])?;
+    assert!(out.contains("ScaledObject/later/agent: given back"), "{out}");
+    wait_until("it runs again", PATIENCE, async || Ok(later.replicas().await? >= 1)).await?;
+    later.wait_running(1).await?;
+    Ok(())
+}
