@@ -200,6 +200,31 @@ fn identity_may_be_absent_a_list_or_a_text_and_two_callers_are_nobody() {
 }
 
 #[test]
+fn metadata_of_any_shape_never_costs_the_record() {
+    for (metadata, claims) in [
+        (r#"{"a":"x","b":7,"c":true,"d":null,"e":[1],"f":{"g":1},"h":-1,"i":1.5,"j\n":"y"}"#, 6),
+        ("{}", 0),
+        ("null", 0),
+        ("7", 0),
+        ("-7", 0),
+        ("1.5", 0),
+        ("true", 0),
+        (r#""text""#, 0),
+        (r#"[{"a":"x"}]"#, 0),
+    ] {
+        let (_, origin) = read(&record(&format!(r#","requestMetadata":{metadata}"#), "", ""));
+        assert_eq!(origin.claims.len(), claims, "{metadata}");
+    }
+}
+
+#[test]
+fn metadata_beyond_sixteen_pairs_is_not_kept() {
+    let pairs: Vec<String> = (0..40).map(|n| format!(r#""k{n}":"v""#)).collect();
+    let (_, origin) = read(&record(&format!(r#","requestMetadata":{{{}}}"#, pairs.join(",")), "", ""));
+    assert_eq!(origin.claims.len(), 16);
+}
+
+#[test]
 fn a_failed_call_used_nothing_unless_it_says_what() {
     let counts = r#""inputTokenCount":5"#;
     for (more, input, quantities) in [
