@@ -4,41 +4,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use policy::money::Money;
-use policy::time::Timestamp;
 use serde_json::{Value, json};
-use tests::daemon::{Daemon, Site, TOKEN, bedrock_record, get, post, usage_event};
+use tests::daemon::{
+    Daemon, PICOS_PER_TOKEN, Site, TOKEN, YEARLY_BUDGET, bedrock_record, breakers, now, post, usage_event,
+};
 use tests::servers::wait_for;
-
-const RULES: &str = r#"
-apiVersion: breakerbox.dev/v1alpha1
-kind: Budget
-metadata: {name: tenant-yearly}
-spec:
-  select: {all: true}
-  perEach: [tenant]
-  limit: {amount: 1000000 USD}
-  window: {calendar: year}
-"#;
-
-/// Sonnet 4.6 through `us.`: 3.30 USD per million input tokens.
-const PICOS_PER_TOKEN: i128 = 3_300_000;
-
-fn now() -> Result<String> {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
-    Ok(Timestamp::from_millis(i64::try_from(since.as_secs())? * 1000).to_string())
-}
-
-/// Names of all breakers, with their sums and numbers of charges.
-async fn breakers(port: u16) -> Result<Vec<(String, Money, u64)>> {
-    let answer = get(port, "/v1/breakers").await?.json()?;
-    let all = answer.as_array().or_else(|| answer["breakers"].as_array()).context("a list of breakers")?;
-    all.iter()
-        .map(|b| {
-            let name = b["name"].as_str().context("a name")?.to_owned();
-            Ok((name, b["sum"].as_str().context("a sum")?.parse()?, b["facts"].as_u64().context("facts")?))
-        })
-        .collect()
-}
 
 /// All dead letters of a site.
 fn letters(site: &Site) -> Result<Vec<Value>> {
@@ -59,7 +29,7 @@ fn outcomes(answer: &Value) -> Vec<(&str, &str)> {
 
 #[tokio::test]
 async fn what_is_pushed_is_answered_once_it_is_durable_and_stays_so_after_kill_9() -> Result<()> {
-    let site = Site::new(RULES)?;
+    let site = Site::new(YEARLY_BUDGET)?;
     let mut daemon = Daemon::start(&site).await?;
     let now = now()?;
     // It claims a tenant, a cost and that all of it can be trusted.
@@ -99,7 +69,7 @@ async fn what_is_pushed_is_answered_once_it_is_durable_and_stays_so_after_kill_9
 
 #[tokio::test]
 async fn a_line_that_nobody_can_read_is_kept_with_its_place_and_costs_no_other() -> Result<()> {
-    let site = Site::new(RULES)?;
+    let site = Site::new(YEARLY_BUDGET)?;
     let daemon = Daemon::start(&site).await?;
     let now = now()?;
     let first = bedrock_record("r1", "acme", 1_000, &now);

@@ -4,20 +4,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use policy::money::Money;
-use policy::time::Timestamp;
-use tests::daemon::{Daemon, Site, bedrock_record, get};
+use tests::daemon::{Daemon, PICOS_PER_TOKEN, Site, YEARLY_BUDGET, bedrock_record, breakers, now};
 use tests::servers::{wait_for, wait_until};
 
-const RULES: &str = r#"
-apiVersion: breakerbox.dev/v1alpha1
-kind: Budget
-metadata: {name: tenant-yearly}
-spec:
-  select: {all: true}
-  perEach: [tenant]
-  limit: {amount: 1000000 USD}
-  window: {calendar: year}
----
+const ATTRIBUTION: &str = r#"---
 apiVersion: breakerbox.dev/v1alpha1
 kind: Attribution
 metadata: {name: roles}
@@ -28,8 +18,6 @@ spec:
 
 /// Lines of one file, of which a tenth stand in it twice.
 const LINES: u64 = 200;
-/// Sonnet 4.6 through `us.`: 3.30 USD per million input tokens.
-const PICOS_PER_TOKEN: i128 = 3_300_000;
 
 /// A small generator: the moments differ from round to round, and are the same in each run.
 fn draw(round: u64) -> u64 {
@@ -38,20 +26,17 @@ fn draw(round: u64) -> u64 {
 
 /// Sum and number of charges of the one breaker.
 async fn breaker(port: u16) -> Result<(Money, u64)> {
-    let answer = get(port, "/v1/breakers").await?.json()?;
-    let all = answer.as_array().or_else(|| answer["breakers"].as_array()).context("a list of breakers")?;
-    let one = all.iter().find(|b| b["name"] == "tenant-yearly/acme").context("no breaker yet")?;
-    let sum = one["sum"].as_str().context("a sum")?.parse()?;
-    Ok((sum, one["facts"].as_u64().context("facts")?))
+    let all = breakers(port).await?;
+    let one = all.into_iter().find(|(name, ..)| name == "tenant-yearly/acme").context("no breaker yet")?;
+    Ok((one.1, one.2))
 }
 
 #[tokio::test]
 async fn killed_at_random_moments_the_daemon_loses_nothing_and_counts_nothing_twice() -> Result<()> {
     let rounds = if std::env::var_os("BREAKERBOX_LONG").is_some() { 200 } else { 40 };
-    let site = Site::new(RULES)?;
+    let site = Site::new(&format!("{YEARLY_BUDGET}{ATTRIBUTION}"))?;
     let (mut tokens, mut calls) = (0_u64, 0_u64);
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
-    let now = Timestamp::from_millis(i64::try_from(since.as_secs())? * 1000).to_string();
+    let now = now()?;
     for round in 0..rounds {
         let mut lines = Vec::new();
         for n in 0..LINES {

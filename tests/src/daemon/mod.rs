@@ -9,4 +9,4 @@ mod site;
 
 pub use http::{Answer, get, post};
 pub use process::{Daemon, binary, cli};
-pub use site::{Site, TOKEN, bedrock_record, usage_event};
+pub use site::{PICOS_PER_TOKEN, Site, TOKEN, YEARLY_BUDGET, bedrock_record, breakers, now, usage_event};

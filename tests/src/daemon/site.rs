@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use policy::money::Money;
+use policy::time::Timestamp;
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -11,6 +13,21 @@ use crate::servers::free_port;
 
 /// The token that every site knows.
 pub const TOKEN: &str = "a-token-for-tests";
+
+/// A breaker for each tenant that nothing in a test trips: its sum is what the daemon counted.
+pub const YEARLY_BUDGET: &str = r#"
+apiVersion: breakerbox.dev/v1alpha1
+kind: Budget
+metadata: {name: tenant-yearly}
+spec:
+  select: {all: true}
+  perEach: [tenant]
+  limit: {amount: 1000000 USD}
+  window: {calendar: year}
+"#;
+/// What [`bedrock_record`] and [`usage_event`] cost for each token: Sonnet 4.6 through `us.`, 3.30 USD per
+/// million input tokens.
+pub const PICOS_PER_TOKEN: i128 = 3_300_000;
 
 /// A daemon's folder and configuration.
 #[derive(Debug)]
@@ -133,4 +150,28 @@ pub fn usage_event(id: &str, input: u64, at: &str) -> serde_json::Value {
         "region": "us-east-1", "model": {"raw": "us.anthropic.claude-sonnet-4-6"}, "tier": "default",
         "quantities": {"input_tokens": input}, "subject": {}, "status": "ok"
     })
+}
+
+/// The time now, in whole seconds, as records write it.
+///
+/// # Errors
+/// When the machine's clock stands before 1970.
+pub fn now() -> Result<String> {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
+    Ok(Timestamp::from_millis(i64::try_from(since.as_secs())? * 1000).to_string())
+}
+
+/// Names of all breakers of a daemon, with their sums and numbers of charges.
+///
+/// # Errors
+/// When nobody answers, or not with breakers.
+pub async fn breakers(port: u16) -> Result<Vec<(String, Money, u64)>> {
+    let answer = super::get(port, "/v1/breakers").await?.json()?;
+    let all = answer.as_array().or_else(|| answer["breakers"].as_array()).context("a list of breakers")?;
+    all.iter()
+        .map(|b| {
+            let name = b["name"].as_str().context("a name")?.to_owned();
+            Ok((name, b["sum"].as_str().context("a sum")?.parse()?, b["facts"].as_u64().context("facts")?))
+        })
+        .collect()
 }
