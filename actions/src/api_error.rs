@@ -45,6 +45,18 @@ pub(crate) enum Conflict {
 }
 
 impl ApiError {
+    /// Asks, and waits no longer than `limit` for the answer.
+    pub(crate) async fn within<T>(
+        limit: Duration,
+        what: &str,
+        request: impl Future<Output = Result<T, kube::Error>>,
+    ) -> Result<T, Self> {
+        match tokio::time::timeout(limit, request).await {
+            Ok(answer) => answer.map_err(|error| Self::of(what, error)),
+            Err(_) => Err(Self::Timeout { what: what.to_owned(), limit }),
+        }
+    }
+
     pub(crate) fn of(what: &str, error: kube::Error) -> Self {
         match error {
             kube::Error::Api(status) => Self::Refused { what: what.to_owned(), status },

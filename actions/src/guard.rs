@@ -245,7 +245,7 @@ pub fn protection<'a>(
 }
 
 /// The label that always protects, whatever the rules say.
-const ALWAYS: (&str, &str) = ("breakerbox.dev/protected", "true");
+const ALWAYS: (&str, &str) = (policy::annotation::PROTECTED, "true");
 
 #[cfg(test)]
 #[path = "guard_tests.rs"]

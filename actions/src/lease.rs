@@ -17,7 +17,7 @@ use k8s_openapi::jiff;
 use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 use crate::api_error::ApiError;
 use crate::live::{Leadership, Live};
@@ -286,11 +286,7 @@ impl Candidate {
         what: &str,
         request: impl Future<Output = Result<T, kube::Error>>,
     ) -> Result<T, ApiError> {
-        let limit = self.settings.request_timeout;
-        match timeout(limit, request).await {
-            Ok(answer) => answer.map_err(|error| ApiError::of(what, error)),
-            Err(_) => Err(ApiError::Timeout { what: what.to_owned(), limit }),
-        }
+        ApiError::within(self.settings.request_timeout, what, request).await
     }
 }
 

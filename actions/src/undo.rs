@@ -6,26 +6,13 @@
 
 use std::collections::BTreeMap;
 
+pub use policy::annotation::{HOLDERS, INSTALL, INSTANCE, ORDER, PAUSED, PAUSED_REPLICAS, PRIOR};
 use policy::decision::OrderId;
 use policy::fact::PriorState;
 use serde_json::{Map, Value};
 
 /// Field manager of every write of ours. A stable name that people may put into GitOps ignore lists.
 pub const MANAGER: &str = "breakerbox";
-/// KEDA's annotation that pauses at a number of replicas; its presence alone pauses.
-pub const PAUSED_REPLICAS: &str = "autoscaling.keda.sh/paused-replicas";
-/// KEDA's annotation that freezes at the current number of replicas.
-pub const PAUSED: &str = "autoscaling.keda.sh/paused";
-/// Annotation: number of the order that paused it.
-pub const ORDER: &str = "breakerbox.dev/order";
-/// Annotation: installation that paused it.
-pub const INSTALL: &str = "breakerbox.dev/install";
-/// Annotation: process of that installation that wrote it (two may overlap in a rolling update).
-pub const INSTANCE: &str = "breakerbox.dev/instance";
-/// Annotation: breakers that held it at the time of the write.
-pub const HOLDERS: &str = "breakerbox.dev/holders";
-/// Annotation: what it was like before, as JSON.
-pub const PRIOR: &str = "breakerbox.dev/prior";
 
 /// Our marks as read from a target.
 #[derive(Clone, Debug, PartialEq, Eq)]

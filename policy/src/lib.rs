@@ -25,6 +25,7 @@
 // A test says what must hold by panicking.
 #![cfg_attr(test, allow(clippy::panic, clippy::unwrap_used, clippy::expect_used, clippy::unreachable))]
 
+pub mod annotation;
 pub mod attribution;
 #[deny(clippy::arithmetic_side_effects)]
 pub mod breaker;

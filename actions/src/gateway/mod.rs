@@ -177,10 +177,6 @@ impl Gateway {
         what: &str,
         request: impl Future<Output = Result<T, kube::Error>>,
     ) -> Result<T, ApiError> {
-        let limit = self.settings.request_timeout;
-        match tokio::time::timeout(limit, request).await {
-            Ok(answer) => answer.map_err(|error| ApiError::of(what, error)),
-            Err(_) => Err(ApiError::Timeout { what: what.to_owned(), limit }),
-        }
+        ApiError::within(self.settings.request_timeout, what, request).await
     }
 }

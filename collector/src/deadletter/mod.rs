@@ -216,7 +216,6 @@ pub const fn explain(reason: RefusedReason) -> &'static str {
         RefusedReason::AbsurdCount => {
             "its counts are beyond what one call can use (10^12, or 32 days of instance time); correct the sender"
         }
-        RefusedReason::Overflow => "its price does not fit the ledger; correct the counts or the price",
     }
 }
 

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use crate::annotation::{HOLDERS, INSTALL, ORDER, PAUSED_REPLICAS};
 use crate::breaker::Stage;
 use crate::decision::{Blast, DecisionId, DecisionKind, Effect, HoldState, OrderId, Why};
 use crate::fact::{Observation, PriorState, Receipt, ReceiptOutcome};
@@ -20,11 +21,6 @@ use super::{Engine, Outcome};
 const MOST_REVERSALS: u32 = 2;
 /// A workload above zero this long after the proof was raised, even if no change of it was seen.
 const RAISE_SETTLES: Span = Span::from_secs(15);
-/// Annotation that makes an object ours.
-pub(super) const ORDER_ANNOTATION: &str = "breakerbox.dev/order";
-const INSTALL_ANNOTATION: &str = "breakerbox.dev/install";
-const HOLDERS_ANNOTATION: &str = "breakerbox.dev/holders";
-const PAUSE_ANNOTATION: &str = "autoscaling.keda.sh/paused-replicas";
 
 /// What we keep stopped.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -390,9 +386,8 @@ impl Engine {
 
     /// The pause was taken off, the object was replaced, or it is marked and nobody knows why.
     fn look_at_object(&mut self, key: &ObjectKey, object: &ScaledObject, out: &mut Outcome) {
-        let marked = object.annotations.get(INSTALL_ANNOTATION).map(|i| &**i)
-            == Some(&*self.settings.install)
-            && object.annotations.contains_key(ORDER_ANNOTATION);
+        let marked = object.annotations.get(INSTALL).map(|i| &**i) == Some(&*self.settings.install)
+            && object.annotations.contains_key(ORDER);
         let Some(hold) = self.holds.get_mut(key) else {
             if marked && !self.settings.install.is_empty() {
                 self.adopt_orphan(key, object, out);
@@ -435,7 +430,7 @@ impl Engine {
 
     /// A marked object that the journal does not know: the hold is kept, and paged (A30).
     fn adopt_orphan(&mut self, key: &ObjectKey, object: &ScaledObject, out: &mut Outcome) {
-        let holders = object.annotations.get(HOLDERS_ANNOTATION).map_or("", |h| h);
+        let holders = object.annotations.get(HOLDERS).map_or("", |h| h);
         let mut hold = Hold::new(object.uid.clone(), "".into(), self.now);
         hold.holders = holders.split(',').filter(|h| !h.is_empty()).map(Into::into).collect();
         hold.orphan = true;
@@ -447,7 +442,7 @@ impl Engine {
 }
 
 fn is_paused_at_zero(object: &ScaledObject) -> bool {
-    object.annotations.get(PAUSE_ANNOTATION).is_some_and(|value| &**value == "0")
+    object.annotations.get(PAUSED_REPLICAS).is_some_and(|value| &**value == "0")
 }
 
 fn signs_in_words(signs: &[Observation]) -> String {

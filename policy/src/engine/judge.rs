@@ -104,7 +104,9 @@ impl Engine {
             let threshold = budget.warn_at[usize::from(reached) - 1];
             self.cold[at].warned = reached;
             self.cold[at].state = State::Warned;
-            self.armed_if(slot, rolling);
+            if rolling {
+                self.armed.insert(slot);
+            }
             self.decide(slot, DecisionKind::Warned { threshold }, out);
             return;
         }
@@ -120,12 +122,6 @@ impl Engine {
             cold.grace_until = None;
         }
         cold.state = if cold.warned > 0 { State::Warned } else { State::Clear };
-    }
-
-    fn armed_if(&mut self, slot: u32, yes: bool) {
-        if yes {
-            self.armed.insert(slot);
-        }
     }
 
     /// Trips: by spend, or by a person who said so.

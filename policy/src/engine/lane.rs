@@ -10,7 +10,7 @@ use hashbrown::HashMap;
 
 use crate::attribution::attribute;
 use crate::breaker::{Cold, Hot, InstanceValue, first_window};
-use crate::fact::{Origin, Quantities, UsageBatch};
+use crate::fact::{Origin, Quantities, UsageBatch, words};
 use crate::price::{InstancePrice, MeterQuery, Price, PriceBook, Resolution, UnpricedReason};
 use crate::rule::{Budget, ChargeKind, Condition, Selector, Test};
 use crate::subject::{Subject, Trust, field};
@@ -86,11 +86,6 @@ impl Lanes {
     pub fn get(&self, lane: u32) -> &Lane {
         &self.lanes[lane as usize]
     }
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "the digest is cut into words on purpose")]
-const fn words(digest: u128) -> [u32; 4] {
-    [digest as u32, (digest >> 32) as u32, (digest >> 64) as u32, (digest >> 96) as u32]
 }
 
 /// The kind of charge that quantities make.

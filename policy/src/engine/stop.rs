@@ -366,18 +366,20 @@ pub fn protection(rail: &Guardrail, key: &ObjectKey, object: &Labels, namespace:
     if rail.protected_objects.contains(key) {
         return Some("it is on the protected list".to_owned());
     }
-    let carries = |(name, value): &&(Box<str>, Box<str>)| {
-        object.get(name) == Some(value) || namespace.get(name) == Some(value)
-    };
-    rail.protected_labels
-        .iter()
-        .find(carries)
+    carried(&rail.protected_labels, object, namespace)
         .map(|(name, value)| format!("label {name}={value} protects it"))
 }
 
 fn exception(selector: &TargetSelector, object: &Labels, namespace: &Labels) -> Option<String> {
-    let carries = |(name, value): &&(Box<str>, Box<str>)| {
-        object.get(name) == Some(value) || namespace.get(name) == Some(value)
-    };
-    selector.except.iter().find(carries).map(|(name, value)| format!("the rule excepts {name}={value}"))
+    carried(&selector.except, object, namespace)
+        .map(|(name, value)| format!("the rule excepts {name}={value}"))
+}
+
+/// The first of the labels that the object or its namespace carries.
+fn carried<'a>(
+    labels: &'a [(Box<str>, Box<str>)],
+    object: &Labels,
+    namespace: &Labels,
+) -> Option<&'a (Box<str>, Box<str>)> {
+    labels.iter().find(|(name, value)| object.get(name) == Some(value) || namespace.get(name) == Some(value))
 }

@@ -32,8 +32,7 @@ impl Engine {
     ) -> DecisionId {
         let ceiling = self.posture.ceiling;
         let mode = slot.map_or(ceiling, |slot| self.budget_of(slot).mode.min(ceiling));
-        let decision = Decision { id: self.next_decision, at: self.now, kind, mode, why };
-        self.next_decision = DecisionId(decision.id.0 + 1);
+        let decision = self.numbered(kind, mode, why);
         let id = decision.id;
         if let Some(slot) = slot
             && mode >= Mode::Alert
@@ -42,6 +41,13 @@ impl Engine {
         }
         out.decisions.push(decision);
         id
+    }
+
+    /// A decision under the next number.
+    fn numbered(&mut self, kind: DecisionKind, mode: Mode, why: Why) -> Decision {
+        let id = self.next_decision;
+        self.next_decision = DecisionId(id.0 + 1);
+        Decision { id, at: self.now, kind, mode, why }
     }
 
     fn tell_breaker(&mut self, slot: u32, decision: &Decision, out: &mut Outcome) {
@@ -60,8 +66,7 @@ impl Engine {
         let slots: Vec<u32> = holders.iter().filter_map(|name| self.index.get(name)).copied().collect();
         let why = slots.first().map_or_else(|| hold.why.clone(), |slot| self.why(*slot));
         let ceiling = self.posture.ceiling;
-        let decision = Decision { id: self.next_decision, at: self.now, kind, mode: ceiling, why };
-        self.next_decision = DecisionId(decision.id.0 + 1);
+        let decision = self.numbered(kind, ceiling, why);
         let loud = is_news(&decision.kind);
         for slot in &slots {
             let name = self.cold[*slot as usize].name.clone();
@@ -165,9 +170,7 @@ impl Engine {
             breaker: Some(breaker.clone()),
             ..Why::default()
         };
-        let decision =
-            Decision { id: self.next_decision, at: self.now, kind, mode: self.posture.ceiling, why };
-        self.next_decision = DecisionId(decision.id.0 + 1);
+        let decision = self.numbered(kind, self.posture.ceiling, why);
         let routes = self.page_routes();
         self.tell(routes, &decision, &breaker, Vec::new(), Times::default(), out);
         out.decisions.push(decision);

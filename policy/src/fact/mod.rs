@@ -19,6 +19,8 @@ pub use usage::{
     UsageBatchBuilder, UsageFlags, UsageOutcome, UsageRef,
 };
 
+pub(crate) use usage::words;
+
 use crate::decision::PageTopic;
 use crate::engine::Settings;
 use crate::inventory::InventoryChange;

@@ -148,6 +148,12 @@ impl OriginRef<'_> {
     }
 }
 
+/// A digest as four words: half the size in a table, since it then needs no padding.
+#[expect(clippy::cast_possible_truncation, reason = "the digest is cut into words on purpose")]
+pub(crate) const fn words(digest: u128) -> [u32; 4] {
+    [digest as u32, (digest >> 32) as u32, (digest >> 64) as u32, (digest >> 96) as u32]
+}
+
 /// What was used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Quantities {
@@ -418,8 +424,6 @@ pub enum RefusedReason {
     TooLate,
     /// Its counts are beyond what one call can use.
     AbsurdCount,
-    /// Its price does not fit the ledger.
-    Overflow,
 }
 
 impl RefusedReason {
@@ -430,7 +434,6 @@ impl RefusedReason {
             Self::TooFarAhead => "too_far_ahead",
             Self::TooLate => "too_late",
             Self::AbsurdCount => "absurd_count",
-            Self::Overflow => "overflow",
         }
     }
 }

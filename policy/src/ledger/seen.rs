@@ -8,7 +8,7 @@
 use hashbrown::HashTable;
 use serde::{Deserialize, Serialize};
 
-use crate::fact::FactId;
+use crate::fact::{FactId, words};
 use crate::time::{Span, Timestamp};
 
 const SHARDS: usize = 64;
@@ -42,11 +42,6 @@ impl Default for Seen {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "the id is cut into words on purpose")]
-const fn words(id: FactId) -> [u32; 4] {
-    [id.0 as u32, (id.0 >> 32) as u32, (id.0 >> 64) as u32, (id.0 >> 96) as u32]
-}
-
 /// The id is a keyed hash already: half of it is as good a hash as any.
 #[expect(clippy::cast_possible_truncation, reason = "the low half of the id")]
 const fn hash(id: FactId) -> u64 {
@@ -65,7 +60,7 @@ fn hour(at: Timestamp) -> u32 {
 impl Seen {
     /// Looks the id up and remembers it if it is new.
     pub fn recall(&mut self, id: FactId, content: u32, occurred_at: Timestamp) -> Recall {
-        let [a, b, c, d] = words(id);
+        let [a, b, c, d] = words(id.0);
         let shard = &mut self.shards[Self::shard(id)];
         let found = shard.find(hash(id), |e| e.0[..4] == [a, b, c, d]);
         match found {
@@ -81,7 +76,7 @@ impl Seen {
     /// Whether the id is remembered.
     #[must_use]
     pub fn knows(&self, id: FactId) -> bool {
-        let want = words(id);
+        let want = words(id.0);
         self.shards[Self::shard(id)].find(hash(id), |e| e.0[..4] == want).is_some()
     }
 

@@ -433,7 +433,7 @@ impl Default for Guardrail {
     fn default() -> Self {
         Self {
             protected_namespaces: PROTECTED_NAMESPACES.iter().map(|n| (*n).into()).collect(),
-            protected_labels: vec![("breakerbox.dev/protected".into(), "true".into())],
+            protected_labels: vec![(crate::annotation::PROTECTED.into(), "true".into())],
             protected_objects: Vec::new(),
             per_rule: Percent::from_ppm(100_000),
             at_least: 5,
