@@ -152,7 +152,7 @@ impl Engine {
                 self.enter(index, &subject, source, &mut slots, out);
             }
         }
-        let account = self.account(subject.trusted(field::TENANT), &model);
+        let account = self.account(subject.trusted(field::TENANT), &model, out);
         Lane { meter, before, slots: Slots::new(&slots), account }
     }
 

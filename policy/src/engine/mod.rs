@@ -27,14 +27,14 @@ use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::breaker::{Cold, Hot};
-use crate::decision::{Decision, DecisionId, Notice, Order, OrderId};
+use crate::decision::{Decision, DecisionId, DecisionKind, Notice, Order, OrderId, PageTopic};
 use crate::fact::{Clock, Fact, Posture, RefusedReason, UsageOutcome};
 use crate::inventory::{Inventory, ObjectKey};
 use crate::ledger::Seen;
 use crate::money::Money;
 use crate::price::PriceBook;
 use crate::rule::{Mode, RuleSet};
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 
 pub use explain::{NotTripped, NotTrippedReason};
 pub use hold::Hold;
@@ -51,6 +51,11 @@ type FixedMap<K, V> = HashMap<K, V, foldhash::fast::FixedState>;
 
 /// How far each file of each source was read: (source, file) → end offset.
 type Positions = BTreeMap<(Box<str>, Box<str>), u64>;
+
+/// Pairs of tenant and model whose spend is told apart: a caller can make up any number of them.
+const MOST_ACCOUNTS: usize = 1 << 16;
+/// The model under which all further ones are shown together.
+const OTHER_MODELS: &str = "other";
 
 /// What came of one step.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -275,21 +280,57 @@ impl Engine {
             .collect()
     }
 
-    /// The spend total of a tenant and model.
-    fn account(&mut self, tenant: Option<&str>, model: &Arc<str>) -> u32 {
+    /// The spend total of a tenant and model; beyond the bound, that of all further ones together.
+    fn account(&mut self, tenant: Option<&str>, model: &Arc<str>, out: &mut Outcome) -> u32 {
         let key = (tenant.map(Arc::from), Arc::clone(model));
         if let Some(account) = self.accounts.get(&key) {
             return *account;
         }
+        if self.spend.len() < MOST_ACCOUNTS {
+            return self.open_account(key);
+        }
+        let detail = format!(
+            "more than {MOST_ACCOUNTS} pairs of tenant and model were seen; the spend of further ones is shown \
+             together as model `{OTHER_MODELS}`; budgets count all of it"
+        );
+        let kind = DecisionKind::Page { topic: PageTopic::SubjectCap, detail };
+        self.page_once("accounts", Span::from_hours(24), kind, out);
+        let rest = (None, OTHER_MODELS.into());
+        match self.accounts.get(&rest) {
+            Some(account) => *account,
+            None => self.open_account(rest),
+        }
+    }
+
+    fn open_account(&mut self, key: (Option<Arc<str>>, Arc<str>)) -> u32 {
         let account = u32::try_from(self.spend.len()).unwrap_or(u32::MAX);
-        self.spend.push(Spend {
-            tenant: key.0.clone(),
-            model: Arc::clone(model),
-            amount: Money::ZERO,
-            facts: 0,
-            unpriced: 0,
-        });
+        let (tenant, model) = key.clone();
+        self.spend.push(Spend { tenant, model, amount: Money::ZERO, facts: 0, unpriced: 0 });
         self.accounts.insert(key, account);
         account
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fact::IdKey;
+
+    #[test]
+    fn spend_by_tenant_and_model_is_bounded_and_says_so_once() {
+        let mut engine = Engine::new(Settings::new(IdKey([7, 7]), "test"));
+        let mut out = Outcome::default();
+        for n in 0..MOST_ACCOUNTS + 5 {
+            let account = engine.account(None, &format!("made-up-{n}").into(), &mut out);
+            assert_eq!(account as usize, n.min(MOST_ACCOUNTS));
+        }
+        assert_eq!(engine.spend.len(), MOST_ACCOUNTS + 1);
+        assert_eq!(&*engine.spend[MOST_ACCOUNTS].model, OTHER_MODELS);
+        assert_eq!(
+            engine.account(None, &"made-up-3".into(), &mut out),
+            3,
+            "those known before keep their own"
+        );
+        assert_eq!(out.decisions.len(), 1);
     }
 }

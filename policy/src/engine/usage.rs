@@ -19,6 +19,11 @@ const LONGEST_USE: Span = Span::from_hours(24 * 32);
 
 /// Rows that are warmed together: what they touch fits the second-level cache.
 const CHUNK: usize = 64;
+/// How the keys of pages about usage without a price begin.
+const UNPRICED: &str = "unpriced ";
+/// Pages of that kind within a day.
+const MOST_UNPRICED_PAGES: usize = 20;
+
 /// No lane looked up yet.
 const NO_LANE: u32 = u32::MAX;
 
@@ -304,13 +309,26 @@ impl Engine {
         for slot in slots {
             self.cold[*slot as usize].unpriced += 1;
         }
-        let key = format!("unpriced {model} {what}");
-        self.page_once(
-            &key,
-            Span::from_hours(24),
-            DecisionKind::Page { topic: PageTopic::Unpriced, detail: what.to_owned() },
-            out,
-        );
+        self.page_unpriced(&model, what, out);
+    }
+
+    /// A page for each model and reason a day; callers can make up models, so soon only one for all others.
+    fn page_unpriced(&mut self, model: &str, what: &str, out: &mut Outcome) {
+        let mut key = format!("{UNPRICED}{model} {what}");
+        if self.paged.contains_key(&*key) {
+            return;
+        }
+        let pages = self.paged.keys().filter(|key| key.starts_with(UNPRICED));
+        let mut detail = what.to_owned();
+        if pages.count() >= MOST_UNPRICED_PAGES {
+            UNPRICED.clone_into(&mut key);
+            detail = format!(
+                "more than {MOST_UNPRICED_PAGES} kinds of usage have no price within a day; further ones are \
+                 counted by model and not paged one by one"
+            );
+        }
+        let kind = DecisionKind::Page { topic: PageTopic::Unpriced, detail };
+        self.page_once(&key, Span::from_hours(24), kind, out);
     }
 
     /// Adds to the step's rollups; one for each minute and account.

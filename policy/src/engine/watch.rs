@@ -6,6 +6,9 @@ use crate::time::{Span, Timestamp};
 
 use super::{Engine, Outcome};
 
+/// Breakers that there may ever be; as many as the lanes that lead to them.
+const MOST_BREAKERS: usize = 1 << 20;
+
 /// A page about the same thing again at the earliest after this.
 const QUIET: Span = Span::from_hours(1);
 
@@ -133,30 +136,29 @@ impl Engine {
         self.page_once(&format!("source {source} {why}"), QUIET, kind, out);
     }
 
-    /// A new subject from a source; false when the source brings more than it may in an hour.
+    /// A new subject from a source; false when the source brings more than it may in an hour, or when there
+    /// are as many breakers as there may ever be.
     pub(super) fn admit_subject(&mut self, source: &str, out: &mut Outcome) -> bool {
         let most = self.rules.attribution.max_new_subjects_per_source;
+        let full = self.hot.len() >= MOST_BREAKERS;
         let hour = self.now.millis().div_euclid(3_600_000);
         let status = self.sources.entry(source.into()).or_default();
         if status.hour != hour {
             status.hour = hour;
             status.new_subjects = 0;
         }
-        if most == 0 || status.new_subjects < most {
+        if !full && (most == 0 || status.new_subjects < most) {
             status.new_subjects += 1;
             return true;
         }
         status.over_cap += 1;
-        let detail = format!(
-            "source `{source}` brought more than {most} new subjects within an hour; further ones count as \
-             `unattributed`"
-        );
-        self.page_once(
-            &format!("cap {source}"),
-            QUIET,
-            DecisionKind::Page { topic: PageTopic::SubjectCap, detail },
-            out,
-        );
+        let why = match full {
+            true => format!("there are {MOST_BREAKERS} breakers, as many as there may be"),
+            false => format!("source `{source}` brought more than {most} new subjects within an hour"),
+        };
+        let detail = format!("{why}; further ones count as `unattributed`");
+        let kind = DecisionKind::Page { topic: PageTopic::SubjectCap, detail };
+        self.page_once(&format!("cap {source}"), QUIET, kind, out);
         false
     }
 
@@ -217,3 +219,24 @@ impl Engine {
 
 /// Name of the source that watches the cluster.
 pub const KUBERNETES: &str = "kubernetes";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::breaker::Hot;
+    use crate::engine::Settings;
+    use crate::fact::IdKey;
+    use crate::window::Window;
+
+    #[test]
+    fn there_are_never_more_breakers_than_the_bound() {
+        let mut engine = Engine::new(Settings::new(IdKey([7, 7]), "test"));
+        let mut out = Outcome::default();
+        let window = Window { start: Timestamp::MIN, end: Timestamp::MAX };
+        engine.hot.resize(MOST_BREAKERS - 1, Hot::new(window));
+        assert!(engine.admit_subject("gateway", &mut out));
+        engine.hot.push(Hot::new(window));
+        assert!(!engine.admit_subject("gateway", &mut out));
+        assert_eq!((engine.sources["gateway"].over_cap, out.decisions.len()), (1, 1));
+    }
+}

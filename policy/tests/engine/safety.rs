@@ -136,6 +136,30 @@ fn made_up_tenants_are_capped_and_counted_as_nobodys() {
     assert_eq!(world.pages().len(), 1);
 }
 
+/// A usage of a model that somebody made up.
+fn take_model(world: &mut World, id: &str, number: u128) {
+    let Fact::Usage(mut batch) = world.usage(id, "acme", "1", world.clock.wall, false) else {
+        panic!("usage")
+    };
+    batch.origins[0].model = format!("made.up-{number}").into();
+    batch.digests[0] += number + 1;
+    world.take(vec![Fact::Usage(batch)]);
+}
+
+#[test]
+fn made_up_models_are_counted_one_by_one_and_paged_a_few_times() {
+    let mut world = World::new();
+    for n in 0..300 {
+        take_model(&mut world, &format!("m{n}"), n);
+    }
+    assert_eq!(world.pages().len(), 21, "twenty by name, and one for all others");
+    let view = world.engine.view(world.clock.wall);
+    assert_eq!((view.counters.unpriced, view.spend.len()), (300, 300));
+    world.pass("25h");
+    take_model(&mut world, "next", 1);
+    assert_eq!(world.pages().len(), 22, "and again the next day");
+}
+
 #[test]
 fn over_the_blast_radius_nothing_of_the_batch_is_written() {
     let mut org = daily("org", "100", Mode::Enforce);
