@@ -22,8 +22,9 @@ pub const BUCKETS: i64 = 60;
 /// Closed windows that a breaker keeps in memory; the journal's rollups keep all.
 pub const CLOSED_WINDOWS: usize = 64;
 
-/// What every charge touches: 64 bytes.
+/// What every charge touches: one cache line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[repr(align(64))]
 pub struct Hot {
     /// Current window.
     pub window: Window,
@@ -36,6 +37,8 @@ pub struct Hot {
     /// Charges in the sum.
     pub facts: u64,
 }
+
+const _: () = assert!(size_of::<Hot>() == 64, "what every charge touches is one cache line");
 
 /// One value of an instance.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -1,7 +1,7 @@
 //! What one turn gives to the journal, and the words under which it is kept.
 
 use policy::decision::{Decision, DecisionKind, Notice, Order};
-use policy::engine::{Outcome, Rollup};
+use policy::engine::{Outcome, Rollup, Spend};
 use policy::fact::{Clock, Fact, ReceiptOutcome, UsageOutcome};
 use policy::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -16,6 +16,8 @@ pub struct TurnRecord<'a> {
     pub facts: &'a [Fact],
     /// What the engine made of them.
     pub outcome: &'a Outcome,
+    /// The accounts that its rollups name, [`policy::engine::Engine::accounts`].
+    pub accounts: &'a [Spend],
     /// Messages that were delivered since the last turn.
     pub deliveries: &'a [Delivery],
 }

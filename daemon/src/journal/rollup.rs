@@ -5,9 +5,8 @@
 //! and ours 128; the sum is made here, with a check.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use policy::engine::Rollup;
+use policy::engine::{Rollup, Spend};
 use policy::money::Money;
 use policy::time::Timestamp;
 use rusqlite::{OptionalExtension as _, Transaction, params};
@@ -22,8 +21,8 @@ const MOST_WAITING: usize = 20_000;
 
 const HOUR_MS: i64 = 3_600_000;
 
-/// Start, tenant (empty where unknown: a tenant's name is never empty), model.
-type Key = (i64, Arc<str>, Arc<str>);
+/// Start, account.
+type Key = (i64, u32);
 
 #[derive(Clone, Debug, Default)]
 struct Sum {
@@ -68,9 +67,14 @@ impl Rollups {
     }
 
     /// Writes all that waits, as part of the turn `seq`.
-    pub(super) fn write(&self, tx: &Transaction<'_>, seq: u64) -> Result<(), JournalError> {
-        write_to(tx, "rollups_minute", &self.minutes)?;
-        write_to(tx, "rollups_hour", &self.hours)?;
+    pub(super) fn write(
+        &self,
+        tx: &Transaction<'_>,
+        seq: u64,
+        accounts: &[Spend],
+    ) -> Result<(), JournalError> {
+        write_to(tx, "rollups_minute", &self.minutes, accounts)?;
+        write_to(tx, "rollups_hour", &self.hours, accounts)?;
         tx.prepare_cached("UPDATE meta SET value = ?1 WHERE key = 'rollups_seq'")
             .and_then(|mut s| s.execute(params![signed(seq)]))
             .map_err(JournalError::sql("mark its rollups"))?;
@@ -87,14 +91,18 @@ impl Rollups {
 }
 
 fn add_to(sums: &mut BTreeMap<Key, Sum>, start: i64, rollup: &Rollup) {
-    let tenant = rollup.tenant.clone().unwrap_or_default();
-    let sum = sums.entry((start, tenant, Arc::clone(&rollup.model))).or_default();
+    let sum = sums.entry((start, rollup.account)).or_default();
     sum.picos = sum.picos.saturating_add(rollup.amount.picos());
     sum.facts = sum.facts.saturating_add(rollup.facts);
     sum.unpriced = sum.unpriced.saturating_add(rollup.unpriced);
 }
 
-fn write_to(tx: &Transaction<'_>, table: &str, sums: &BTreeMap<Key, Sum>) -> Result<(), JournalError> {
+fn write_to(
+    tx: &Transaction<'_>,
+    table: &str,
+    sums: &BTreeMap<Key, Sum>,
+    accounts: &[Spend],
+) -> Result<(), JournalError> {
     let fail = || JournalError::sql("write its rollups");
     let mut get = tx
         .prepare_cached(&format!(
@@ -109,8 +117,11 @@ fn write_to(tx: &Transaction<'_>, table: &str, sums: &BTreeMap<Key, Sum>) -> Res
                facts = facts + excluded.facts, unpriced = unpriced + excluded.unpriced"
         ))
         .map_err(fail())?;
-    for ((start, tenant, model), sum) in sums {
-        let (tenant, model) = (&**tenant, &**model);
+    for ((start, account), sum) in sums {
+        let of = accounts.get(*account as usize);
+        // Empty where it is unknown: a tenant's name is never empty.
+        let tenant = of.and_then(|of| of.tenant.as_deref()).unwrap_or("");
+        let model = of.map_or("", |of| &*of.model);
         let before: Option<String> =
             get.query_row(params![start, tenant, model], |row| row.get(0)).optional().map_err(fail())?;
         let before: i128 = before.and_then(|text| text.parse().ok()).unwrap_or(0);

@@ -5,7 +5,7 @@ use policy::decision::{
     Blast, Decision, DecisionId, DecisionKind, Effect, HoldState, Notice, Order, OrderId, Severity, Times,
     Why,
 };
-use policy::engine::{Outcome, Rollup, Settings};
+use policy::engine::{Outcome, Rollup, Settings, Spend};
 use policy::fact::{
     Clock, Fact, PriorState, Quantities, Receipt, ReceiptOutcome, UsageBatchBuilder, UsageFlags,
     UsageOutcome, UsageRef,
@@ -96,14 +96,12 @@ fn notice(id: u64, key: &str) -> Notice {
 }
 
 fn rollup(minute: i64, picos: i128) -> Rollup {
-    Rollup {
-        minute: at(minute * 60),
-        tenant: Some("acme".into()),
-        model: "m".into(),
-        amount: Money::from_picos(picos),
-        facts: 1,
-        unpriced: 0,
-    }
+    Rollup { minute: at(minute * 60), account: 0, amount: Money::from_picos(picos), facts: 1, unpriced: 0 }
+}
+
+fn accounts() -> Vec<Spend> {
+    let (tenant, model) = (Some("acme".into()), "m".into());
+    vec![Spend { tenant, model, amount: Money::ZERO, facts: 0, unpriced: 0 }]
 }
 
 fn receipt(order: u64, outcome: ReceiptOutcome) -> Fact {
@@ -122,7 +120,9 @@ fn prior() -> PriorState {
 }
 
 fn commit(journal: &mut Journal, seconds: i64, facts: &[Fact], outcome: &Outcome) -> Committed {
-    journal.commit(&TurnRecord { clock: clock(seconds), facts, outcome, deliveries: &[] }).unwrap()
+    journal
+        .commit(&TurnRecord { clock: clock(seconds), facts, outcome, accounts: &accounts(), deliveries: &[] })
+        .unwrap()
 }
 
 #[test]
@@ -318,7 +318,13 @@ fn a_delivery_and_its_handle_are_durable_with_the_turn() {
     let deliveries = [delivery.clone()];
     let outcome = Outcome::default();
     journal
-        .commit(&TurnRecord { clock: clock(3), facts: &[], outcome: &outcome, deliveries: &deliveries })
+        .commit(&TurnRecord {
+            clock: clock(3),
+            facts: &[],
+            outcome: &outcome,
+            accounts: &[],
+            deliveries: &deliveries,
+        })
         .unwrap();
     drop(journal);
     assert_eq!(open(dir.path()).journal.deliveries().unwrap(), [delivery]);
@@ -473,7 +479,8 @@ fn deliveries_are_forgotten_with_the_hourly_sums() {
     };
     let deliveries = [delivery("old", 0), delivery("new", 100)];
     let outcome = Outcome::default();
-    let record = TurnRecord { clock: clock(0), facts: &[], outcome: &outcome, deliveries: &deliveries };
+    let record =
+        TurnRecord { clock: clock(0), facts: &[], outcome: &outcome, accounts: &[], deliveries: &deliveries };
     journal.commit(&record).unwrap();
     journal.prune(Keep { turns_from: at(0), minutes_from: at(0), hours_from: at(50) }).unwrap();
     assert_eq!(journal.deliveries().unwrap(), [delivery("new", 100)]);

@@ -34,7 +34,7 @@ impl Journal {
         put_deliveries(&tx, record.deliveries)?;
         let new_notices = put_notices(&tx, seq, &record.outcome.notices)?;
         if roll {
-            self.rollups.write(&tx, seq)?;
+            self.rollups.write(&tx, seq, record.accounts)?;
         }
         fail_point!("journal::before_commit", |_| Err(JournalError::Injected("journal::before_commit")));
         tx.commit().map_err(JournalError::sql("commit a turn"))?;

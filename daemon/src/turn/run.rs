@@ -68,7 +68,8 @@ impl Turn {
         let began = Instant::now();
         let waiting = std::mem::take(&mut self.deliveries);
         let deliveries: Vec<Delivery> = waiting.iter().map(|(delivery, _)| delivery.clone()).collect();
-        let record = TurnRecord { clock, facts: &batch.facts, outcome, deliveries: &deliveries };
+        let accounts = self.parts.engine.accounts();
+        let record = TurnRecord { clock, facts: &batch.facts, outcome, accounts, deliveries: &deliveries };
         let committed = self.parts.journal.commit(&record).map_err(TurnError::Commit)?;
         self.parts.observed.committed(began.elapsed());
         for (_, tell) in waiting {

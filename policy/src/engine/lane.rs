@@ -6,31 +6,35 @@
 
 use std::sync::Arc;
 
-use hashbrown::HashMap;
+use hashbrown::HashTable;
 
 use crate::attribution::attribute;
 use crate::breaker::{Cold, Hot, InstanceValue, first_window};
 use crate::fact::{Origin, Quantities, UsageBatch, words};
-use crate::price::{InstancePrice, MeterQuery, Price, PriceBook, Resolution, UnpricedReason};
+use crate::price::{InstancePrice, MeterQuery, Price, PriceBook, Resolution, Tier, UnpricedReason};
 use crate::rule::{Budget, ChargeKind, Condition, Selector, Test};
 use crate::subject::{Subject, Trust, field};
 
-use super::{Engine, Outcome};
+use super::{Engine, FixedMap, Outcome};
 
-/// Lanes kept at most; one more throws all away.
+/// Lanes kept at most between two batches.
 const MOST_LANES: usize = 1 << 20;
 
 /// What an origin resolves to: one cache line, for a charge reads it once and in no order.
 #[derive(Clone, Debug)]
+#[repr(align(64))]
 pub(super) struct Lane {
-    pub meter: Meter,
-    /// What it cost before the last change of prices, where that was another price.
-    pub before: Option<Meter>,
-    /// Breakers that it adds to, each once.
-    pub slots: Slots,
+    /// By which it is found again.
+    digest: [u32; 4],
+    /// Index of its tariff.
+    tariff: u32,
     /// Index into the engine's spend totals (tenant and model).
     pub account: u32,
+    /// Breakers that it adds to, each once.
+    pub slots: Slots,
 }
+
+const _: () = assert!(size_of::<Lane>() == 64, "a lane is one cache line");
 
 /// Breakers of a lane: few, nearly always, and then they stand in the lane itself.
 #[derive(Clone, Debug)]
@@ -39,7 +43,7 @@ pub(super) enum Slots {
     Many(Box<[u32]>),
 }
 
-const FEW: usize = 5;
+const FEW: usize = 8;
 
 impl Slots {
     fn new(slots: &[u32]) -> Self {
@@ -61,6 +65,14 @@ impl Slots {
     }
 }
 
+/// What lanes of one model, tier and place cost: few, and so always at hand.
+#[derive(Clone, Debug)]
+pub(super) struct Tariff {
+    pub meter: Meter,
+    /// What it cost before the last change of prices, where that was another price.
+    pub before: Option<Meter>,
+}
+
 /// How a lane is priced.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Meter {
@@ -69,31 +81,58 @@ pub(super) enum Meter {
     Unpriced(Arc<UnpricedReason>),
 }
 
+/// All that decides a price: kind, tier, provider, account, region, served region, capacity, model.
+type TariffKey = (ChargeKind, Tier, [Box<str>; 6]);
+
 /// The cache.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Lanes {
-    /// Digests are keyed hashes already; as four words they need no padding.
-    index: HashMap<[u32; 4], u32, foldhash::fast::FixedState>,
+    /// Numbers of lanes by their digest. A digest is a keyed hash already.
+    index: HashTable<u32>,
     lanes: Vec<Lane>,
+    tariffs: Vec<Tariff>,
+    tariff_index: FixedMap<TariffKey, u32>,
+}
+
+fn hash(digest: [u32; 4]) -> u64 {
+    u64::from(digest[2]) | (u64::from(digest[3]) << 32)
 }
 
 impl Lanes {
     pub fn clear(&mut self) {
-        self.index.clear();
-        self.lanes.clear();
+        *self = Self::default();
+    }
+
+    /// Makes room where there are too many. Only between batches: within one, numbers are remembered.
+    pub fn bound(&mut self) {
+        if self.lanes.len() >= MOST_LANES {
+            self.clear();
+        }
     }
 
     pub fn get(&self, lane: u32) -> &Lane {
         &self.lanes[lane as usize]
     }
-}
 
-/// The kind of charge that quantities make.
-pub(super) const fn kind_of(quantities: &Quantities) -> ChargeKind {
-    match quantities {
-        Quantities::Tokens(_) => ChargeKind::Tokens,
-        Quantities::Instance(_) => ChargeKind::Gpu,
-        Quantities::Other(_) | Quantities::Nothing => ChargeKind::Other,
+    pub fn tariff(&self, lane: u32) -> &Tariff {
+        &self.tariffs[self.get(lane).tariff as usize]
+    }
+
+    fn find(&self, digest: [u32; 4]) -> Option<u32> {
+        self.index.find(hash(digest), |lane| self.get(*lane).digest == digest).copied()
+    }
+
+    /// The lane that the digest of an origin probably leads to.
+    pub fn guess(&self, origin: u128, kind: ChargeKind) -> Option<u32> {
+        self.index.find(hash(digest_of(origin, kind)), |_| true).copied()
+    }
+
+    fn add(&mut self, lane: Lane) -> u32 {
+        let (number, digest) = (u32::try_from(self.lanes.len()).unwrap_or(u32::MAX), lane.digest);
+        self.lanes.push(lane);
+        let lanes = &self.lanes;
+        self.index.insert_unique(hash(digest), number, |lane| hash(lanes[*lane as usize].digest));
+        number
     }
 }
 
@@ -110,36 +149,30 @@ impl Engine {
         let (Some(who), Some(digest)) = (batch.origins.get(at), batch.digests.get(at)) else {
             return self.lane_of_unknown_origin(batch, kind, out);
         };
-        // Three kinds share a digest; the low bits tell them apart.
-        let digest = words(digest.wrapping_mul(4).wrapping_add(kind as u128));
-        if let Some(lane) = self.lanes.index.get(&digest) {
-            return *lane;
+        let digest = digest_of(*digest, kind);
+        if let Some(lane) = self.lanes.find(digest) {
+            return lane;
         }
-        let lane = self.resolve(&batch.source, who, kind, out);
-        if self.lanes.lanes.len() >= MOST_LANES {
-            self.lanes.clear();
-        }
-        let number = u32::try_from(self.lanes.lanes.len()).unwrap_or(u32::MAX);
-        self.lanes.lanes.push(lane);
-        self.lanes.index.insert(digest, number);
-        number
+        let lane = self.resolve(&batch.source, who, kind, digest, out);
+        self.lanes.add(lane)
     }
 
     /// A batch whose rows point past its origins was built wrongly; its money still counts, as nobody's.
     fn lane_of_unknown_origin(&mut self, batch: &UsageBatch, kind: ChargeKind, out: &mut Outcome) -> u32 {
-        let lane = self.resolve(&batch.source, &Origin::default(), kind, out);
-        self.lanes.lanes.push(lane);
-        u32::try_from(self.lanes.lanes.len() - 1).unwrap_or(u32::MAX)
+        let lane = self.resolve(&batch.source, &Origin::default(), kind, digest_of(0, kind), out);
+        self.lanes.add(lane)
     }
 
-    fn resolve(&mut self, source: &str, origin: &Origin, kind: ChargeKind, out: &mut Outcome) -> Lane {
-        let meter = meter(&self.book, origin, kind);
-        let before = self
-            .book_before
-            .as_ref()
-            .map(|book| meter_before(book, origin, kind, &meter))
-            .unwrap_or_default();
-        let model: Arc<str> = match &meter {
+    fn resolve(
+        &mut self,
+        source: &str,
+        origin: &Origin,
+        kind: ChargeKind,
+        digest: [u32; 4],
+        out: &mut Outcome,
+    ) -> Lane {
+        let tariff = self.tariff(origin, kind);
+        let model: Arc<str> = match &self.lanes.tariffs[tariff as usize].meter {
             Meter::Tokens(price) => price.model.as_str().into(),
             Meter::Instance(price) => price.instance_type.as_str().into(),
             Meter::Unpriced(_) => (&*origin.model).into(),
@@ -153,7 +186,23 @@ impl Engine {
             }
         }
         let account = self.account(subject.trusted(field::TENANT), &model, out);
-        Lane { meter, before, slots: Slots::new(&slots), account }
+        Lane { digest, tariff, account, slots: Slots::new(&slots) }
+    }
+
+    /// The tariff of an origin.
+    fn tariff(&mut self, origin: &Origin, kind: ChargeKind) -> u32 {
+        let Origin { provider, account, region, served_region, capacity, model, .. } = origin;
+        let words = [provider, account, region, served_region, capacity, model].map(Box::clone);
+        let key = (kind, origin.tier, words);
+        if let Some(tariff) = self.lanes.tariff_index.get(&key) {
+            return *tariff;
+        }
+        let meter = meter(&self.book, origin, kind);
+        let before = self.book_before.as_ref().and_then(|book| meter_before(book, origin, kind, &meter));
+        let number = u32::try_from(self.lanes.tariffs.len()).unwrap_or(u32::MAX);
+        self.lanes.tariffs.push(Tariff { meter, before });
+        self.lanes.tariff_index.insert(key, number);
+        number
     }
 
     /// Adds the breaker of a budget for this subject, then those of the budgets that it is within.
@@ -227,6 +276,20 @@ const NOBODY: InstanceValue = InstanceValue { value: None, trust: Trust::Trusted
 
 fn value(subject: &Subject, name: &str) -> InstanceValue {
     subject.get(name).map_or(NOBODY, |a| InstanceValue { value: Some(a.value.clone()), trust: a.trust })
+}
+
+/// The kind of charge that quantities make.
+pub(super) const fn kind_of(quantities: &Quantities) -> ChargeKind {
+    match quantities {
+        Quantities::Tokens(_) => ChargeKind::Tokens,
+        Quantities::Instance(_) => ChargeKind::Gpu,
+        Quantities::Other(_) | Quantities::Nothing => ChargeKind::Other,
+    }
+}
+
+/// Three kinds share the digest of an origin; the low bits tell them apart.
+fn digest_of(origin: u128, kind: ChargeKind) -> [u32; 4] {
+    words(origin.wrapping_mul(4).wrapping_add(kind as u128))
 }
 
 pub(super) fn meter(book: &PriceBook, origin: &Origin, kind: ChargeKind) -> Meter {
@@ -321,6 +384,7 @@ fn push_escaped(name: &mut String, value: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fact::IdKey;
 
     #[test]
     fn no_value_can_take_another_breakers_name() {
@@ -334,5 +398,25 @@ mod tests {
         names.sort();
         names.dedup();
         assert_eq!(names.len(), 8);
+    }
+
+    /// Rows remember the numbers of their lanes while their batch is taken: were lanes thrown away under
+    /// them, money would go to whoever has the number next.
+    #[test]
+    fn lanes_are_thrown_away_between_batches_only() {
+        let mut engine = Engine::new(crate::engine::Settings::new(IdKey([7, 7]), "test"));
+        let mut out = Outcome::default();
+        let filler = |digest| Lane { digest, tariff: 0, account: 0, slots: Slots::new(&[]) };
+        for n in 1..MOST_LANES {
+            engine.lanes.add(filler([0, 0, u32::try_from(n).unwrap(), 0]));
+        }
+        let batch =
+            UsageBatch { origins: vec![Origin::default(); 2], digests: vec![1, 2], ..Default::default() };
+        let first = engine.lane(&batch, 0, ChargeKind::Tokens, &mut out);
+        let second = engine.lane(&batch, 1, ChargeKind::Tokens, &mut out);
+        assert_eq!((first as usize, second as usize), (MOST_LANES - 1, MOST_LANES));
+        assert_eq!(engine.lanes.get(first).digest, digest_of(1, ChargeKind::Tokens));
+        let _ = engine.take_usage(&UsageBatch::default(), &mut out);
+        assert!(engine.lanes.lanes.is_empty());
     }
 }

@@ -12,6 +12,7 @@ mod judge;
 mod lane;
 mod pending;
 mod reload;
+mod rollup;
 mod settings;
 mod snapshot;
 mod stop;
@@ -90,14 +91,12 @@ pub struct Letter {
 }
 
 /// Charges of one tenant and model in one minute of event time.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rollup {
     /// Start of the minute.
     pub minute: Timestamp,
-    /// Tenant, where it is known and trusted.
-    pub tenant: Option<Arc<str>>,
-    /// Resolved model.
-    pub model: Arc<str>,
+    /// Whose: an index into [`Engine::accounts`].
+    pub account: u32,
     /// Sum of the charges.
     pub amount: Money,
     /// Charges.
@@ -187,7 +186,7 @@ pub struct Engine {
     lanes: lane::Lanes,
     scratch: Vec<u32>,
     slot_scratch: Vec<u32>,
-    rollup_index: FixedMap<(u32, i64), u32>,
+    rollups: rollup::Rollups,
 }
 
 impl Engine {
@@ -227,7 +226,7 @@ impl Engine {
             lanes: lane::Lanes::default(),
             scratch: Vec::new(),
             slot_scratch: Vec::new(),
-            rollup_index: FixedMap::default(),
+            rollups: rollup::Rollups::default(),
         }
     }
 
@@ -241,7 +240,7 @@ impl Engine {
     #[must_use]
     pub fn step(&mut self, clock: Clock, facts: &[Fact]) -> Outcome {
         let mut out = Outcome::default();
-        self.rollup_index.clear();
+        self.rollups.begin();
         let started = facts.iter().any(|fact| matches!(fact, Fact::Started(_)));
         self.read_clock(clock, started, &mut out);
         for fact in facts {
@@ -268,6 +267,12 @@ impl Engine {
                 self.settings = Settings { id_key: self.settings.id_key, ..(**settings).clone() };
             }
         }
+    }
+
+    /// Spend of each tenant and model. Their order never changes, and further ones come at the end.
+    #[must_use]
+    pub fn accounts(&self) -> &[Spend] {
+        &self.spend
     }
 
     /// How far each file of a source was read, for the source to go on from.

@@ -10,7 +10,7 @@ use crate::rule::WindowSpec;
 use crate::time::{Span, Timestamp};
 
 use super::lane::{Meter, kind_of};
-use super::{Engine, Letter, Outcome, Rollup};
+use super::{Engine, Letter, Outcome};
 
 /// More tokens, images or the like than one call can use.
 pub const MOST_COUNT: u64 = 1_000_000_000_000;
@@ -43,6 +43,7 @@ pub(super) struct Posting<'a> {
 impl Engine {
     pub(super) fn take_usage(&mut self, batch: &UsageBatch, out: &mut Outcome) -> Vec<UsageOutcome> {
         self.hear(&batch.source, true);
+        self.lanes.bound();
         let mut lanes = std::mem::take(&mut self.scratch);
         lanes.clear();
         lanes.resize(batch.origins.len().saturating_add(1) * 3, NO_LANE);
@@ -66,6 +67,7 @@ impl Engine {
 
     /// Reads what a chunk of rows will touch, in loops whose reads do not wait for one another: with a
     /// million breakers a row is some ten cache misses, and one after another they would be most of its cost.
+    /// So each loop does one kind of read for all rows, and what it finds is where the next one reads.
     fn warm(&mut self, batch: &UsageBatch, rows: &[Usage], lanes: &mut [u32], out: &mut Outcome) {
         let mut touched = 0;
         for row in rows {
@@ -73,16 +75,20 @@ impl Engine {
         }
         let mut chunk = [NO_LANE; CHUNK];
         for (row, lane) in rows.iter().zip(&mut chunk) {
-            if !matches!(row.quantities, Quantities::Nothing) {
-                *lane = self.lane_of_row(batch, row, lanes, out);
-            }
+            *lane = self.guess_lane(batch, row, lanes);
         }
-        let known = || chunk.iter().filter(|lane| **lane != NO_LANE);
-        for lane in known() {
-            touched ^= self.lanes.get(*lane).slots.as_slice().len();
+        for lane in chunk.iter().filter(|lane| **lane != NO_LANE) {
+            touched ^= self.lanes.get(*lane).account as usize;
         }
-        for lane in known() {
-            for slot in self.lanes.get(*lane).slots.as_slice() {
+        for (row, lane) in rows.iter().zip(&mut chunk) {
+            *lane = match row.quantities {
+                Quantities::Nothing => NO_LANE,
+                _ => self.lane_of_row(batch, row, lanes, out),
+            };
+        }
+        for lane in chunk.iter().filter(|lane| **lane != NO_LANE) {
+            let lane = self.lanes.get(*lane);
+            for slot in lane.slots.as_slice() {
                 touched ^= self.hot[*slot as usize].facts as usize;
             }
         }
@@ -131,6 +137,16 @@ impl Engine {
         UsageOutcome::Accepted
     }
 
+    /// The lane that a row probably has: only its number was looked at, not whose it is.
+    fn guess_lane(&self, batch: &UsageBatch, row: &Usage, lanes: &[u32]) -> u32 {
+        let kind = kind_of(&row.quantities);
+        match lanes[cell_of(batch, row)] {
+            NO_LANE => batch.digests.get(row.origin as usize).and_then(|d| self.lanes.guess(*d, kind)),
+            lane => Some(lane),
+        }
+        .unwrap_or(NO_LANE)
+    }
+
     pub(super) fn lane_of_row(
         &mut self,
         batch: &UsageBatch,
@@ -138,9 +154,7 @@ impl Engine {
         lanes: &mut [u32],
         out: &mut Outcome,
     ) -> u32 {
-        let kind = kind_of(&row.quantities);
-        let origin = (row.origin as usize).min(batch.origins.len());
-        let cell = origin * 3 + kind as usize;
+        let (kind, cell) = (kind_of(&row.quantities), cell_of(batch, row));
         if lanes[cell] == NO_LANE {
             lanes[cell] = self.lane(batch, row.origin, kind, out);
         }
@@ -163,9 +177,10 @@ impl Engine {
     }
 
     fn charge(&mut self, batch: &UsageBatch, row: &Usage, lane: u32, out: &mut Outcome) {
+        let tariff = self.lanes.tariff(lane);
+        let amount = price(&tariff.meter, &row.quantities);
+        let before = tariff.before.as_ref().map(|meter| price(meter, &row.quantities));
         let lane = self.lanes.get(lane);
-        let amount = price(&lane.meter, &row.quantities);
-        let before = lane.before.as_ref().map(|meter| price(meter, &row.quantities));
         let account = lane.account;
         let mut slots = std::mem::take(&mut self.slot_scratch);
         slots.clear();
@@ -196,9 +211,9 @@ impl Engine {
 
     /// What a row would cost, and which breakers it would add to.
     pub(super) fn quote(&self, lane: u32, row: &Usage) -> (Money, Vec<u32>) {
-        let lane = self.lanes.get(lane);
-        let amount = price(&lane.meter, &row.quantities).map_or(Money::ZERO, |amount| amount.money);
-        (amount, lane.slots.as_slice().to_vec())
+        let meter = &self.lanes.tariff(lane).meter;
+        let amount = price(meter, &row.quantities).map_or(Money::ZERO, |amount| amount.money);
+        (amount, self.lanes.get(lane).slots.as_slice().to_vec())
     }
 
     fn count_flags(&mut self, mut flags: u16) {
@@ -297,7 +312,9 @@ impl Engine {
         let total = &mut self.spend[account as usize];
         total.amount = total.amount.saturating_add(amount);
         total.facts += 1;
-        self.roll_up(account, at, amount, true, out);
+        let rollup = self.rollups.of(account, at, &mut out.rollups);
+        rollup.amount = rollup.amount.saturating_add(amount);
+        rollup.facts += 1;
     }
 
     fn count_unpriced(&mut self, account: u32, slots: &[u32], row: &Usage, what: &str, out: &mut Outcome) {
@@ -305,7 +322,7 @@ impl Engine {
         let total = &mut self.spend[account as usize];
         total.unpriced += 1;
         let model = std::sync::Arc::clone(&total.model);
-        self.roll_up(account, row.occurred_at, Money::ZERO, false, out);
+        self.rollups.of(account, row.occurred_at, &mut out.rollups).unpriced += 1;
         for slot in slots {
             self.cold[*slot as usize].unpriced += 1;
         }
@@ -329,28 +346,6 @@ impl Engine {
         }
         let kind = DecisionKind::Page { topic: PageTopic::Unpriced, detail };
         self.page_once(&key, Span::from_hours(24), kind, out);
-    }
-
-    /// Adds to the step's rollups; one for each minute and account.
-    fn roll_up(&mut self, account: u32, at: Timestamp, amount: Money, priced: bool, out: &mut Outcome) {
-        let minute = at.millis().div_euclid(60_000) * 60_000;
-        let next = u32::try_from(out.rollups.len()).unwrap_or(u32::MAX);
-        let index = *self.rollup_index.entry((account, minute)).or_insert(next);
-        if index == next {
-            let total = &self.spend[account as usize];
-            out.rollups.push(Rollup {
-                minute: Timestamp::from_millis(minute),
-                tenant: total.tenant.clone(),
-                model: std::sync::Arc::clone(&total.model),
-                amount: Money::ZERO,
-                facts: 0,
-                unpriced: 0,
-            });
-        }
-        let rollup = &mut out.rollups[index as usize];
-        rollup.amount = rollup.amount.saturating_add(amount);
-        rollup.facts += u64::from(priced);
-        rollup.unpriced += u64::from(!priced);
     }
 
     fn refuse_row(
@@ -397,6 +392,11 @@ impl Engine {
             *read = end.max(*read);
         }
     }
+}
+
+/// Where the lane of a row's origin and kind is remembered while its batch is taken.
+fn cell_of(batch: &UsageBatch, row: &Usage) -> usize {
+    (row.origin as usize).min(batch.origins.len()) * 3 + kind_of(&row.quantities) as usize
 }
 
 /// What is refused whatever has been seen before.
