@@ -154,6 +154,9 @@ pub struct Hold {
     pub accepted_at: Option<String>,
     /// When it was proven.
     pub verified_at: Option<String>,
+    /// How often somebody raised it while we hold it.
+    #[serde(default)]
+    pub raises: u32,
 }
 
 impl From<&HoldView> for Hold {
@@ -167,6 +170,7 @@ impl From<&HoldView> for Hold {
             orphan: view.orphan,
             accepted_at: text(view.accepted_at),
             verified_at: text(view.verified_at),
+            raises: view.raises,
         }
     }
 }

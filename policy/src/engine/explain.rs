@@ -11,6 +11,7 @@ use crate::breaker::{Stage, State};
 use crate::decision::{ArmingCause, HoldState};
 use crate::explain::cause_in_words;
 use crate::fact::GuardCheck;
+use crate::inventory::ObjectKey;
 use crate::money::Money;
 use crate::rule::Act;
 use crate::time::Timestamp;
@@ -61,7 +62,10 @@ pub enum NotTrippedReason {
     /// Tripped, but the rule stops nothing (it only notifies).
     RuleStopsNothing,
     /// Tripped, but its selector names no object that may be stopped.
-    NoTargets,
+    NoTargets {
+        /// What it names, and why that may not be.
+        left: Vec<(ObjectKey, String)>,
+    },
     /// Tripped, but what its name rests on is only asserted, or unknown: never a target.
     Untrusted,
     /// A person reset it; it trips again only above this sum.
@@ -147,7 +151,8 @@ impl Engine {
         } else if !cold.is_trusted() {
             NotTrippedReason::Untrusted
         } else {
-            NotTrippedReason::NoTargets
+            let slot = u32::try_from(at).unwrap_or(u32::MAX);
+            NotTrippedReason::NoTargets { left: self.expand(slot).left }
         }
     }
 }
@@ -166,7 +171,10 @@ impl fmt::Display for NotTrippedReason {
             Self::Withheld(check) => write!(f, "tripped, but withheld by the {} guard", check.word()),
             Self::AwaitsApproval { until } => write!(f, "tripped, and waits for a person's yes until {until}"),
             Self::RuleStopsNothing => f.write_str("tripped, but the rule's onTrip stops nothing"),
-            Self::NoTargets => f.write_str("tripped, but its selector names no object that may be stopped"),
+            Self::NoTargets { left } => {
+                f.write_str("tripped, but its selector names no object that may be stopped")?;
+                left.iter().try_for_each(|(object, because)| write!(f, "; {object}: {because}"))
+            }
             Self::Untrusted => f.write_str(
                 "tripped, but its name rests on what callers assert or is unknown; that never selects a target",
             ),

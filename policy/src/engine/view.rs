@@ -100,6 +100,8 @@ pub struct HoldView {
     pub accepted_at: Option<Timestamp>,
     /// When the effect was proven.
     pub verified_at: Option<Timestamp>,
+    /// How often somebody raised it while we hold it.
+    pub raises: u32,
 }
 
 impl Engine {
@@ -161,6 +163,7 @@ impl Engine {
             ordered_at: hold.ordered_at,
             accepted_at: hold.accepted_at,
             verified_at: hold.verified_at,
+            raises: hold.raises,
         })
     }
 

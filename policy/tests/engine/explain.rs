@@ -166,7 +166,7 @@ const fn name_of(reason: &NotTrippedReason) -> &'static str {
         NotTrippedReason::Withheld(_) => "withheld",
         NotTrippedReason::AwaitsApproval { .. } => "awaits-approval",
         NotTrippedReason::RuleStopsNothing => "rule-stops-nothing",
-        NotTrippedReason::NoTargets => "no-targets",
+        NotTrippedReason::NoTargets { .. } => "no-targets",
         NotTrippedReason::Untrusted => "untrusted",
         NotTrippedReason::Reset { .. } => "reset",
         NotTrippedReason::ClosedWindowOnly => "closed-window-only",

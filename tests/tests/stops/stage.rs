@@ -1,0 +1,202 @@
+//! One daemon that enforces in one cluster, for all scenes: there is one Lease.
+//!
+//! Scenes run side by side, each with tenants of its own; what they share is the rule file, in which every
+//! tenant has the same budget. Whoever comes first starts the daemon, and it ends with the last.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use tests::daemon::{Daemon, Site, bedrock_record, cli, get, now};
+use tests::servers::{AuditWrite, Cluster, Role, Tenant, wait_for};
+use tokio::sync::Mutex;
+use wiremock::matchers::method;
+use wiremock::{Mock, MockServer, ResponseTemplate};
+
+/// A stop is proven in seconds; compilers may run beside.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Every tenant of a scene; its role in the logs has its name.
+const TENANTS: [&str; 15] = [
+    "three-over",
+    "three-under",
+    "three-idle",
+    "dead",
+    "edited",
+    "foreign",
+    "plain",
+    "missing",
+    "sacred",
+    "raised",
+    "first-first",
+    "first-last",
+    "second-first",
+    "second-last",
+    "rolls",
+];
+
+pub struct Stage {
+    pub cluster: &'static Cluster,
+    pub site: Site,
+    hook: MockServer,
+    slack: MockServer,
+    _daemon: Daemon,
+}
+
+impl Stage {
+    /// The stage of this process, as long as a scene holds it.
+    pub async fn shared() -> Result<Arc<Self>> {
+        static SHARED: Mutex<Weak<Stage>> = Mutex::const_new(Weak::new());
+        let mut shared = SHARED.lock().await;
+        if let Some(stage) = shared.upgrade() {
+            return Ok(stage);
+        }
+        let stage = Arc::new(Self::start().await?);
+        *shared = Arc::downgrade(&stage);
+        Ok(stage)
+    }
+
+    async fn start() -> Result<Self> {
+        let cluster = Cluster::shared().await?;
+        let (hook, slack) = (MockServer::start().await, MockServer::start().await);
+        Mock::given(method("POST")).respond_with(ResponseTemplate::new(200)).mount(&hook).await;
+        // As Slack answers to an incoming webhook.
+        let ok = ResponseTemplate::new(200).set_body_string("ok");
+        Mock::given(method("POST")).respond_with(ok).mount(&slack).await;
+        let site = Site::new("")?.enforcing(cluster.kubeconfig_for(Role::Breakerbox));
+        std::fs::write(site.path("slack"), slack.uri())?;
+        let show = |name| site.path(name).display().to_string();
+        let principals: String = TENANTS
+            .map(|t| format!("    - {{principal: \"111122223333:role/{t}\", set: {{tenant: {t}}}}}\n"))
+            .concat();
+        let rules = include_str!("rules.yaml")
+            .replace("PRINCIPALS\n", &principals)
+            .replace("HOOK", &hook.uri())
+            .replace("SECRET", &show("token"))
+            .replace("SLACK", &show("slack"));
+        site.write_rules(&rules)?;
+        let daemon = Daemon::start(&site).await?;
+        let stage = Self { cluster, site, slack, hook, _daemon: daemon };
+        stage.status("the daemon holds the Lease and enforces", |s| s["ceiling"] == "enforce").await?;
+        Ok(stage)
+    }
+
+    /// Waits until the daemon's status is as wanted.
+    pub async fn status(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
+        wait_for(what, PATIENCE, async || {
+            let status = get(self.site.port, "/v1/status").await?.json()?;
+            ensure!(wanted(&status), "{status:#}");
+            Ok(Some(status))
+        })
+        .await
+    }
+
+    /// Waits until the hold of a tenant's `agent` is as wanted.
+    pub async fn hold(&self, tenant: &str, what: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
+        let status = self.status(&format!("{tenant}: {what}"), |s| wanted(hold(s, tenant))).await?;
+        Ok(hold(&status, tenant).clone())
+    }
+
+    /// The hold of a tenant's `agent` as it is.
+    pub async fn hold_now(&self, tenant: &str) -> Result<Value> {
+        Ok(hold(&get(self.site.port, "/v1/status").await?.json()?, tenant).clone())
+    }
+
+    pub async fn held(&self, tenant: &str) -> Result<Value> {
+        self.hold(tenant, "the stop is proven", |h| h["state"] == "Verified").await
+    }
+
+    pub async fn given_back(&self, tenant: &str) -> Result<Value> {
+        self.hold(tenant, "it is given back", |h| h.is_null() || h["state"] == "Released").await
+    }
+
+    /// Spends, by one call that the log tells of.
+    pub fn spend(&self, call: &str, tenant: &str, usd: u64) -> Result<()> {
+        // 3.30 USD per million tokens.
+        let record = bedrock_record(call, tenant, usd * 1_000_000 * 10 / 33, &now()?);
+        self.site.write_log(&format!("{call}.jsonl"), &[record])
+    }
+
+    /// A person's command; what it said.
+    pub fn person(&self, arguments: &[&str]) -> Result<String> {
+        let output = cli(&self.site, arguments)?;
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        ensure!(output.status.success(), "{arguments:?}: {}\n{out}\n{err}", output.status);
+        Ok(out.into_owned())
+    }
+
+    /// A tenant with a running workload of that many pods.
+    pub async fn tenant(&self, name: &str, replicas: i32) -> Result<Tenant> {
+        self.cluster.tenant(name, &[("tenant", name)], replicas).await
+    }
+
+    /// Somebody's kubectl in a tenant's namespace.
+    pub async fn kubectl(&self, tenant: &str, arguments: &[&str]) -> Result<String> {
+        self.cluster.kubectl(Role::Person, &[&["-n", tenant], arguments].concat()).await
+    }
+
+    /// What the webhook was told about a tenant, in order.
+    pub async fn messages(&self, tenant: &str) -> Result<Vec<Value>> {
+        Ok(bodies(&self.hook).await?.into_iter().filter(|m| is_about(m, tenant)).collect())
+    }
+
+    /// What Slack was told about a tenant, in order: the plain text of each post.
+    pub async fn posts(&self, tenant: &str) -> Result<Vec<String>> {
+        let text = |m: Value| m["text"].as_str().unwrap_or_default().to_owned();
+        Ok(bodies(&self.slack).await?.into_iter().map(text).filter(|t| t.contains(tenant)).collect())
+    }
+
+    /// Waits until a message about a tenant is as wanted.
+    pub async fn told(&self, tenant: &str, what: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
+        wait_for(&format!("{tenant}: {what}"), PATIENCE, async || {
+            let all = self.messages(tenant).await?;
+            let found = all.iter().find(|m| wanted(m)).cloned();
+            ensure!(found.is_some(), "{}", all.iter().map(gist).collect::<Vec<_>>().join("\n"));
+            Ok(found)
+        })
+        .await
+    }
+
+    /// What breakerbox wrote in a tenant's namespace: verb, resource, subresource, status.
+    pub async fn writes(&self, tenant: &str) -> Result<Vec<String>> {
+        let all = self.cluster.writes_by("breakerbox").await?;
+        let told = |w: &AuditWrite| match &*w.subresource {
+            "" => format!("{} {} {}", w.verb, w.resource, w.code),
+            sub => format!("{} {}/{sub} {}", w.verb, w.resource, w.code),
+        };
+        Ok(all.iter().filter(|w| w.namespace == tenant).map(told).collect())
+    }
+}
+
+async fn bodies(server: &MockServer) -> Result<Vec<Value>> {
+    let requests = server.received_requests().await.context("requests are recorded")?;
+    requests.iter().map(|r| Ok(serde_json::from_slice(&r.body)?)).collect()
+}
+
+/// Spec, labels and annotations, which must be the same again.
+pub async fn shape(tenant: &Tenant) -> Result<Value> {
+    let object = serde_json::to_value(tenant.scaled_object().await?)?;
+    let metadata = &object["metadata"];
+    Ok(json!([object["spec"], metadata["labels"], metadata["annotations"]]))
+}
+
+/// State and kind of a message, for comparing.
+pub fn gist(message: &Value) -> String {
+    let decision = &message["decision"];
+    let word = |value: &Value| value.as_str().unwrap_or("").to_owned();
+    let (kind, to) = (word(&decision["kind"]), word(&decision["hold"]["to"]));
+    let what = if to.is_empty() { word(&decision["threshold"]) } else { to };
+    format!("{kind} {what}").trim().to_owned()
+}
+
+fn hold<'a>(status: &'a Value, tenant: &str) -> &'a Value {
+    let target = format!("ScaledObject/{tenant}/agent");
+    let holds = status["holds"].as_array().map_or(&[][..], Vec::as_slice);
+    holds.iter().find(|hold| hold["target"] == target.as_str()).unwrap_or(&Value::Null)
+}
+
+fn is_about(message: &Value, tenant: &str) -> bool {
+    message["breaker"]["instance"] == tenant
+        || message.to_string().contains(&format!("ScaledObject/{tenant}/"))
+}
