@@ -208,6 +208,16 @@ fn leading(news: &LeaseNews) -> Leading {
 mod tests {
     use super::*;
 
+    /// An order that is given again while the one before still looks replaces it, and what that one would
+    /// have found is never told.
+    #[test]
+    fn an_order_has_ended_before_the_engine_gives_it_again() {
+        let settings = policy::engine::Settings::new(policy::fact::IdKey([1, 2]), "test");
+        let again = Duration::from_millis(u64::try_from(settings.refire_after.millis()).unwrap());
+        let Timing { stop_deadline, restore_deadline, .. } = Timing::default();
+        assert!(stop_deadline < again && restore_deadline < 2 * again);
+    }
+
     #[test]
     fn every_word_of_the_lease_is_one_of_the_daemon() {
         assert_eq!(leading(&LeaseNews::Leading), Leading::Yes);

@@ -251,7 +251,10 @@ impl Engine {
             return self.left_as_found(target, out);
         }
         let waiting = hold.state == HoldState::Restoring;
-        let due = self.now >= hold.ordered_at.plus(self.settings.refire_after);
+        // Twice the time of a stop: KEDA brings back at its own pace, and an order that is replaced while it
+        // still looks is never heard of again.
+        let again = hold.ordered_at.plus(self.settings.refire_after).plus(self.settings.refire_after);
+        let due = self.now >= again;
         if !may_write || (waiting && !due) {
             return;
         }

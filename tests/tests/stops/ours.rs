@@ -1,6 +1,7 @@
 //! What we stop, and how it comes back.
 
 use anyhow::Result;
+use serde_json::Value;
 use tests::servers::{WorkloadSpec, dead_trigger, wait_until};
 
 use crate::stage::{PATIENCE, Stage, gist, shape};
@@ -77,9 +78,15 @@ async fn a_workload_whose_scaler_is_dead_is_stopped_and_its_return_is_told_as_wh
     tenant.wait_stopped(PATIENCE).await?;
     stage.held("dead").await?;
     stage.person(&["reset", "tenant-daily/dead"])?;
-    stage
-        .told("dead", "what is missing is paged", |m| m["severity"] == "critical" && m["progress"] == false)
-        .await?;
+    // The daemon looks for a minute and a half before it says so.
+    let incomplete = |h: &Value| h["detail"].as_str().is_some_and(|d| d.starts_with("restore incomplete"));
+    wait_until("the return is not whole", PATIENCE * 2, async || {
+        Ok(incomplete(&stage.hold_now("dead").await?))
+    })
+    .await?;
+    let page = stage.told("dead", "that is paged", |m| incomplete(&m["decision"]["hold"])).await?;
+    assert_eq!(page["severity"], "critical");
+    assert!(page.to_string().contains("HPA"), "{page:#}");
     Ok(())
 }
 
