@@ -2,6 +2,7 @@
 
 mod parse;
 mod pattern;
+mod places;
 mod source;
 mod tail;
 mod wire;

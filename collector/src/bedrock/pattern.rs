@@ -41,6 +41,11 @@ impl Pattern {
         segments.join("/")
     }
 
+    /// The file that is kept under that path.
+    pub(super) fn file_of(&self, name: &str) -> PathBuf {
+        if self.root.is_file() { self.root.clone() } else { self.root.join(name) }
+    }
+
     /// The files, sorted: in the layout that S3 delivery makes, that is the order of time. A folder that goes
     /// away while it is listed has no files.
     pub(super) fn list(&self) -> io::Result<Vec<PathBuf>> {

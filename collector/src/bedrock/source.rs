@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::pattern::Pattern;
+use super::places::Places;
 use super::tail::{Left, Sink, Tail};
 use super::{Assume, Parser};
 use crate::blocking::blocking;
@@ -71,6 +72,7 @@ struct Follower {
     parser: Parser,
     batch: UsageBatchBuilder,
     looked: BTreeMap<PathBuf, Looked>,
+    places: Places,
     under_way: VecDeque<oneshot::Receiver<Ack>>,
     pulse: Pulse,
     caught_up: bool,
@@ -92,12 +94,13 @@ impl LogFolder {
 }
 
 impl Follower {
-    fn new(folder: LogFolder) -> Self {
+    fn new(mut folder: LogFolder) -> Self {
         Self {
             pattern: Pattern::new(&folder.path),
             parser: Parser::new(folder.assume),
             batch: UsageBatchBuilder::new(folder.id_key, &folder.name, true),
             looked: BTreeMap::new(),
+            places: Places::new(std::mem::take(&mut folder.positions)),
             under_way: VecDeque::new(),
             pulse: Pulse::new(&folder.name),
             caught_up: false,
@@ -166,8 +169,10 @@ impl Follower {
         intake: &Intake,
     ) -> Result<std::io::Result<Option<Left>>, IntakeClosed> {
         let path = self.pattern.name_of(file);
-        let known = |name: &str| self.folder.positions.get(name).copied().unwrap_or(0);
-        let mut tail = match blocking(|| Tail::open(file, &path, self.folder.id_key, known)) {
+        let key = self.folder.id_key;
+        let now = |path: &str| Tail::fingerprint_of(&self.pattern.file_of(path), key).ok();
+        let known = |fingerprint: &str| self.places.find(&path, fingerprint, now);
+        let mut tail = match blocking(|| Tail::open(file, key, known)) {
             Ok(tail) => tail,
             Err(error) => return Ok(Err(error)),
         };
@@ -181,7 +186,7 @@ impl Follower {
                     letters: &self.folder.letters,
                 })
             });
-            self.folder.positions.insert(tail.name.as_str().into(), tail.offset);
+            self.places.read(&tail.name, tail.offset);
             if self.batch.len() >= ROWS {
                 self.flush(intake).await?;
             }

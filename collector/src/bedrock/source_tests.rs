@@ -138,7 +138,7 @@ async fn a_restart_goes_on_from_what_was_durable_also_within_a_gzip() {
     bench.write("b.jsonl", line("b1"));
     bench.write("c.json.gz", gzip(&line("c1")));
     assert_eq!(bench.ids().await, ["b1", "c1"]);
-    let positions = bench.follower.folder.positions.clone();
+    let positions = bench.follower.places.offsets();
     bench.append("b.jsonl", &line("b2"));
     bench.write("c.json.gz", [gzip(&line("c1")), gzip(&line("c2"))].concat());
     bench.follower = follower(&bench.dir.path().join("logs"), &bench.letters, positions);
@@ -154,6 +154,26 @@ async fn a_replaced_file_is_a_new_one_and_one_that_was_cut_short_is_read_from_it
     assert_eq!(bench.ids().await, ["other1", "other2", "other3"]);
     bench.write("b.jsonl", line("other1"));
     assert_eq!(bench.ids().await, ["other1"], "ids decide what of it is new");
+}
+
+#[tokio::test]
+async fn a_file_that_was_renamed_or_compressed_is_the_same_file_and_a_copy_is_another() {
+    let mut bench = Bench::new();
+    let text = line("a1") + &line("a2");
+    bench.write("now.jsonl", &text);
+    assert_eq!(bench.ids().await, ["a1", "a2"]);
+    let logs = bench.dir.path().join("logs");
+    std::fs::rename(logs.join("now.jsonl"), logs.join("old.jsonl")).unwrap();
+    bench.write("now.jsonl", line("b1"));
+    assert_eq!(bench.ids().await, ["b1"]);
+    bench.append("old.jsonl", &line("a3"));
+    assert_eq!(bench.ids().await, ["a3"], "and it is read on");
+    std::fs::remove_file(logs.join("old.jsonl")).unwrap();
+    bench.write("old.jsonl.gz", gzip(&(text.clone() + &line("a3"))));
+    assert!(bench.ids().await.is_empty());
+    // Ids decide about a copy.
+    bench.write("copy.jsonl", text);
+    assert_eq!(bench.ids().await, ["a1", "a2"]);
 }
 
 #[tokio::test]

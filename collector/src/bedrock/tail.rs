@@ -1,7 +1,8 @@
 //! One log file, read on from where it was left: plain or gzip (also several members), in bounded pieces.
 //!
 //! A file is known by its path and a fingerprint of its first record (its first line, up to 1 KiB), so that a
-//! file which grows stays the same and a replaced one is new. Offsets count decompressed bytes. What is no
+//! file which grows stays the same and a replaced one is new; one whose path is gone is known by its fingerprint
+//! alone, so that a renamed or compressed file stays the same too. Offsets count decompressed bytes. What is no
 //! record goes to the dead letters with its place, and the next one is read. What ends in the middle is left:
 //! the file may still be growing; whoever calls decides when that has taken too long.
 
@@ -60,18 +61,17 @@ pub(super) struct Left {
 }
 
 impl Tail {
-    /// Opens a file whose path is kept as `path`; `known` gives how far a name was read.
+    /// Opens a file; `known` gives, for its fingerprint, the name under which it is kept and how far it was
+    /// read.
     pub(super) fn open(
         file: &Path,
-        path: &str,
         key: IdKey,
-        known: impl FnOnce(&str) -> u64,
+        known: impl FnOnce(&str) -> (String, u64),
     ) -> io::Result<Self> {
         let (mut head, mut reader) = (Vec::new(), plain(file)?);
         // A gzip that is cut off still has a beginning, and one that has none yet has no name to look up.
         let broken = reader.by_ref().take(FINGERPRINT as u64).read_to_end(&mut head).is_err();
-        let name = format!("{path}#{:016x}", (key.digest([fingerprinted(&head)]) >> 64) as u64);
-        let from = known(&name);
+        let (name, from) = known(&fingerprint(&head, key));
         let (mut tail, seen) = (Self::new(name, reader, head), FINGERPRINT as u64);
         if from <= seen || broken {
             tail.skip_buffered(from);
@@ -79,6 +79,13 @@ impl Tail {
             tail.skip_to(file, from)?;
         }
         Ok(tail)
+    }
+
+    /// The fingerprint of a file as it is now.
+    pub(super) fn fingerprint_of(file: &Path, key: IdKey) -> io::Result<String> {
+        let mut head = Vec::new();
+        plain(file)?.take(FINGERPRINT as u64).read_to_end(&mut head)?;
+        Ok(fingerprint(&head, key))
     }
 
     fn new(name: String, reader: Box<dyn Read + Send>, buffer: Vec<u8>) -> Self {
@@ -207,10 +214,11 @@ fn walk(text: &str, file: &str, offset: u64, sink: &mut Sink<'_>) -> usize {
     }
 }
 
-/// What of the beginning of a file makes its fingerprint.
-fn fingerprinted(head: &[u8]) -> &[u8] {
+/// The fingerprint of a file that begins so.
+fn fingerprint(head: &[u8], key: IdKey) -> String {
     let line = head.iter().position(|b| *b == b'\n').unwrap_or(head.len());
-    if line < SHORT_LINE { head } else { &head[..line] }
+    let head = if line < SHORT_LINE { head } else { &head[..line] };
+    format!("{:016x}", (key.digest([head]) >> 64) as u64)
 }
 
 fn is_gzip(file: &mut File) -> io::Result<bool> {
