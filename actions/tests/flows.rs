@@ -378,6 +378,33 @@ async fn a_dead_scaler_at_restore_is_reported_with_what_is_missing() {
     assert_eq!(missing, ["HPA keda-hpa-agent", "spec.replicas of Deployment/shop/agent"]);
 }
 
+/// `paused: "false"` pauses nothing: with it, too, a return is proven or reported, also at the second look.
+#[tokio::test]
+async fn an_annotation_that_says_not_paused_is_no_excuse_for_what_is_missing() {
+    let (fake, actor, uid) = held().await;
+    fake.state().annotate("shop", "ann", "autoscaling.keda.sh/paused", Some("false"));
+    fake.state().scaler_answers = false;
+    for id in [2, 3] {
+        let end = actor.carry_out(order(id, &agent("shop"), &uid, RESTORE)).await;
+        assert_eq!(kind(&end.outcome), "RestoreIncomplete", "{end:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_pause_that_somebody_made_theirs_while_held_is_told_without_waiting_for_its_end() {
+    let (fake, actor, uid) = held().await;
+    let patient = Actor::new(fake.client(), Timing { restore_deadline: Duration::from_secs(600), ..quick() });
+    fake.state().annotate("shop", "ann", PAUSED_REPLICAS, Some("2"));
+    let restore = patient.carry_out(order(2, &agent("shop"), &uid, RESTORE));
+    let end = tokio::time::timeout(Duration::from_secs(30), restore).await.expect("nothing to wait for");
+    let ReceiptOutcome::RestoreIncomplete { signs } = &end.outcome else { panic!("{end:?}") };
+    assert!(signs.iter().any(|s| s.seen == "2 by ann"), "{signs:?}");
+    let end = actor.carry_out(order(3, &agent("shop"), &uid, RESTORE)).await;
+    assert_eq!(kind(&end.outcome), "Verified", "nothing of ours is left on it: {end:?}");
+    let annotations = fake.scaled_object("shop")["metadata"]["annotations"].clone();
+    assert_eq!(annotations, json!({PAUSED_REPLICAS: "2"}));
+}
+
 #[tokio::test]
 async fn an_object_deleted_while_held_cannot_be_given_back_and_says_so() {
     let (fake, actor, uid) = held().await;

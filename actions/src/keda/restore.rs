@@ -9,7 +9,7 @@ use policy::inventory::ObjectKey;
 use policy::time::Span;
 use tokio::time::{Instant, sleep};
 
-use super::object::Seen;
+use super::object::{Seen, is_false};
 use super::pause::replaced;
 use super::{End, Halt, TRIES, Work};
 use crate::api_error::{ApiError, Conflict};
@@ -43,9 +43,7 @@ pub(crate) async fn restore(work: &Work<'_>) -> Result<End, Halt> {
             answers
         }
         Released::Before(left) => {
-            let theirs =
-                left.as_ref().and_then(|seen| Some((seen, seen.paused_replicas().or(seen.paused())?)));
-            if let Some((seen, value)) = theirs {
+            if let Some((seen, value)) = left.as_ref().and_then(|seen| Some((seen, pause_of(seen)?))) {
                 let signs = vec![left_as_theirs(seen, value)];
                 return Ok(End {
                     guard: Vec::new(),
@@ -56,6 +54,11 @@ pub(crate) async fn restore(work: &Work<'_>) -> Result<End, Halt> {
         }
     };
     Ok(End { guard: answers, outcome: wait(work, since).await? })
+}
+
+/// The value of a pause that is on it; `paused: "false"` is none.
+fn pause_of(seen: &Seen) -> Option<&str> {
+    seen.paused_replicas().or_else(|| seen.paused().filter(|value| !is_false(value)))
 }
 
 /// Nothing on it is ours, and somebody has paused it: that is theirs, stays, and nothing is missing.
@@ -108,23 +111,24 @@ fn is_ours(gateway: &Gateway, seen: &Seen) -> bool {
     }
 }
 
-/// Looks until everything is back, the deadline passes or a later order waits.
+/// Looks until everything is back or cannot come back, the deadline passes or a later order waits.
 async fn wait(work: &Work<'_>, since: Instant) -> Result<ReceiptOutcome, ApiError> {
     let target = &work.order.target;
     let deadline = Instant::now() + work.timing.restore_deadline;
     loop {
         let signs = match look_at_restore(work.gateway, target).await {
-            Ok(view) if view.seen.is_none() => {
+            Ok(view) if proven(&view.signs) => {
+                let took = Span::from_millis(i64::try_from(since.elapsed().as_millis()).unwrap_or(i64::MAX));
+                return Ok(ReceiptOutcome::Verified { signs: view.signs, took });
+            }
+            // Our keys are gone by now. While somebody else pauses it, KEDA brings nothing back.
+            Ok(view) if view.seen.as_ref().is_none_or(|seen| pause_of(seen).is_some()) => {
                 return Ok(ReceiptOutcome::RestoreIncomplete { signs: view.signs });
             }
             Ok(view) => view.signs,
             Err(error) if error.retryable() => unreadable(&error),
             Err(error) => return Err(error),
         };
-        if proven(&signs) {
-            let took = Span::from_millis(i64::try_from(since.elapsed().as_millis()).unwrap_or(i64::MAX));
-            return Ok(ReceiptOutcome::Verified { signs, took });
-        }
         if Instant::now() >= deadline || (work.superseded)() {
             return Ok(ReceiptOutcome::RestoreIncomplete { signs });
         }

@@ -3,7 +3,9 @@
 //! The real binary with exactly its own rights, a real API server, a real KEDA, Slack and a webhook at the
 //! HTTP line. Each scene has tenants of its own.
 
+mod operator;
 mod others;
 mod ours;
 mod shared_targets;
 mod stage;
+mod taken;

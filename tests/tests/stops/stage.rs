@@ -3,6 +3,7 @@
 //! Scenes run side by side, each with tenants of its own; what they share is the rule file, in which every
 //! tenant has the same budget. Whoever comes first starts the daemon, and it ends with the last.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -18,7 +19,10 @@ use wiremock::{Mock, MockServer, ResponseTemplate};
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Every tenant of a scene; its role in the logs has its name.
-const TENANTS: [&str; 15] = [
+const TENANTS: [&str; 18] = [
+    "keda-gone",
+    "taken",
+    "taken-off",
     "three-over",
     "three-under",
     "three-idle",
@@ -52,13 +56,18 @@ impl Stage {
         if let Some(stage) = shared.upgrade() {
             return Ok(stage);
         }
-        let stage = Arc::new(Self::start().await?);
+        let stage = Arc::new(Self::on(Cluster::shared().await?).await?);
         *shared = Arc::downgrade(&stage);
         Ok(stage)
     }
 
-    async fn start() -> Result<Self> {
-        let cluster = Cluster::shared().await?;
+    /// A stage on a cluster of its own, for a scene that takes parts of it away.
+    pub async fn alone() -> Result<Self> {
+        // As long as the process, like the shared one: its servers end with the process either way.
+        Self::on(Box::leak(Box::new(Cluster::start().await?))).await
+    }
+
+    async fn on(cluster: &'static Cluster) -> Result<Self> {
         let (hook, slack) = (MockServer::start().await, MockServer::start().await);
         Mock::given(method("POST")).respond_with(ResponseTemplate::new(200)).mount(&hook).await;
         // As Slack answers to an incoming webhook.
@@ -161,11 +170,21 @@ impl Stage {
     /// What breakerbox wrote in a tenant's namespace: verb, resource, subresource, status.
     pub async fn writes(&self, tenant: &str) -> Result<Vec<String>> {
         let all = self.cluster.writes_by("breakerbox").await?;
-        let told = |w: &AuditWrite| match &*w.subresource {
-            "" => format!("{} {} {}", w.verb, w.resource, w.code),
-            sub => format!("{} {}/{sub} {}", w.verb, w.resource, w.code),
-        };
         Ok(all.iter().filter(|w| w.namespace == tenant).map(told).collect())
+    }
+
+    /// What breakerbox wrote outside of the tenants' namespaces: each kind of write once.
+    pub async fn writes_elsewhere(&self) -> Result<BTreeSet<String>> {
+        let all = self.cluster.writes_by("breakerbox").await?;
+        let elsewhere = all.iter().filter(|w| !TENANTS.contains(&&*w.namespace));
+        Ok(elsewhere.map(|w| format!("{} {}/{}", told(w), w.namespace, w.name)).collect())
+    }
+}
+
+fn told(write: &AuditWrite) -> String {
+    match &*write.subresource {
+        "" => format!("{} {} {}", write.verb, write.resource, write.code),
+        sub => format!("{} {}/{sub} {}", write.verb, write.resource, write.code),
     }
 }
 
