@@ -5,11 +5,15 @@ use std::sync::Arc;
 
 use crate::breaker::{Cold, Hot, State};
 use crate::decision::{DecisionKind, PageTopic};
+use crate::money::Money;
 use crate::price::PriceBook;
 use crate::rule::{Budget, RuleSet};
 use crate::time::{Span, Timestamp};
 
 use super::{Engine, Outcome};
+
+/// Breakers that a page about a reload names.
+const MOST_NAMED: usize = 20;
 
 impl Engine {
     pub(super) fn take_rules(&mut self, rules: &RuleSet, out: &mut Outcome) {
@@ -25,8 +29,9 @@ impl Engine {
         self.lanes.clear();
         let mut newly_over = Vec::new();
         for slot in 0..u32::try_from(self.hot.len()).unwrap_or(u32::MAX) {
+            let before = self.cold[slot as usize].limit;
             if self.change_limit(slot, &over_before, out) {
-                newly_over.push(self.cold[slot as usize].name.clone());
+                newly_over.push(self.difference(slot, before));
             }
         }
         self.page_reload(&newly_over, out);
@@ -130,16 +135,29 @@ impl Engine {
         by_reload
     }
 
-    fn page_reload(&mut self, newly_over: &[Box<str>], out: &mut Outcome) {
+    /// What the new rules changed for a breaker that they bring over.
+    fn difference(&self, slot: u32, before: Money) -> String {
+        let (hot, cold) = (&self.hot[slot as usize], &self.cold[slot as usize]);
+        let (name, sum, limit) = (&cold.name, hot.sum, cold.limit);
+        let place = &self.budget_of(slot).trip_place;
+        let change = match before == limit {
+            true => format!("trips at {} of {limit} now", self.budget_of(slot).trip_at),
+            false => format!("limit {before} before, {limit} now"),
+        };
+        format!("{name} ({change}, spent {sum}; {}:{})", place.file, place.line)
+    }
+
+    fn page_reload(&mut self, newly_over: &[String], out: &mut Outcome) {
         if newly_over.is_empty() {
             return;
         }
-        let names: Vec<&str> = newly_over.iter().take(20).map(|n| &**n).collect();
+        let more = newly_over.len().saturating_sub(MOST_NAMED);
+        let named = newly_over[..newly_over.len() - more].join(", ");
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         let detail = format!(
             "the new rules put {} breaker(s) over their limit; nothing is stopped for that until a person \
-             approves or the window ends: {}",
+             approves or the window ends: {named}{more}",
             newly_over.len(),
-            names.join(", ")
         );
         self.page(DecisionKind::Page { topic: PageTopic::RuleChange, detail }, out);
     }

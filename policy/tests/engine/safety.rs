@@ -65,7 +65,8 @@ fn a_limit_lowered_by_reload_arms_pages_and_waits_for_a_person() {
     world.spend("blue", "51");
     assert_eq!(world.ordered(), ["pause blue/api"], "a control tenant that really crosses is stopped");
     assert_eq!(world.state("tenant-daily/acme"), "Arming");
-    assert!(world.pages().iter().any(|p| p.contains("tenant-daily/acme")), "{:?}", world.pages());
+    let difference = "tenant-daily/acme (limit 5,000.00 USD before, 50.00 USD now, spent 100.00 USD; ";
+    assert!(world.pages().iter().any(|p| p.contains(difference)), "{:?}", world.pages());
     let arming = world.decisions.iter().rev().find(|d| {
         matches!(d.kind, DecisionKind::Arming { cause: policy::decision::ArmingCause::RuleChange })
     });

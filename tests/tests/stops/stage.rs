@@ -19,10 +19,14 @@ use wiremock::{Mock, MockServer, ResponseTemplate};
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Every tenant of a scene; its role in the logs has its name.
-const TENANTS: [&str; 18] = [
+const TENANTS: [&str; 22] = [
     "keda-gone",
     "taken",
     "taken-off",
+    "near",
+    "dear",
+    "old",
+    "control",
     "three-over",
     "three-under",
     "three-idle",
@@ -67,7 +71,21 @@ impl Stage {
         Self::on(Box::leak(Box::new(Cluster::start().await?))).await
     }
 
+    /// A stage on a cluster of its own with other rules, and with logs from before it starts.
+    pub async fn with(rules: &str, logs: impl FnOnce(&Site) -> Result<()>) -> Result<Self> {
+        let cluster = Box::leak(Box::new(Cluster::start().await?));
+        Self::set(cluster, rules, logs).await
+    }
+
     async fn on(cluster: &'static Cluster) -> Result<Self> {
+        Self::set(cluster, include_str!("rules.yaml"), |_| Ok(())).await
+    }
+
+    async fn set(
+        cluster: &'static Cluster,
+        rules: &str,
+        logs: impl FnOnce(&Site) -> Result<()>,
+    ) -> Result<Self> {
         let (hook, slack) = (MockServer::start().await, MockServer::start().await);
         Mock::given(method("POST")).respond_with(ResponseTemplate::new(200)).mount(&hook).await;
         // As Slack answers to an incoming webhook.
@@ -75,20 +93,17 @@ impl Stage {
         Mock::given(method("POST")).respond_with(ok).mount(&slack).await;
         let site = Site::new("")?.enforcing(cluster.kubeconfig_for(Role::Breakerbox));
         std::fs::write(site.path("slack"), slack.uri())?;
-        let show = |name| site.path(name).display().to_string();
-        let principals: String = TENANTS
-            .map(|t| format!("    - {{principal: \"111122223333:role/{t}\", set: {{tenant: {t}}}}}\n"))
-            .concat();
-        let rules = include_str!("rules.yaml")
-            .replace("PRINCIPALS\n", &principals)
-            .replace("HOOK", &hook.uri())
-            .replace("SECRET", &show("token"))
-            .replace("SLACK", &show("slack"));
-        site.write_rules(&rules)?;
+        logs(&site)?;
+        site.write_rules(&filled(&site, &hook, rules))?;
         let daemon = Daemon::start(&site).await?;
         let stage = Self { cluster, site, slack, hook, _daemon: daemon };
         stage.status("the daemon holds the Lease and enforces", |s| s["ceiling"] == "enforce").await?;
         Ok(stage)
+    }
+
+    /// Changes the rules.
+    pub fn rules(&self, rules: &str) -> Result<()> {
+        self.site.write_rules(&filled(&self.site, &self.hook, rules))
     }
 
     /// Waits until the daemon's status is as wanted.
@@ -188,6 +203,17 @@ fn told(write: &AuditWrite) -> String {
     }
 }
 
+/// Rules with the names and places of this stage.
+fn filled(site: &Site, hook: &MockServer, rules: &str) -> String {
+    let show = |name| site.path(name).display().to_string();
+    let principal = |t| format!("    - {{principal: \"111122223333:role/{t}\", set: {{tenant: {t}}}}}\n");
+    rules
+        .replace("PRINCIPALS\n", &TENANTS.map(principal).concat())
+        .replace("HOOK", &hook.uri())
+        .replace("SECRET", &show("token"))
+        .replace("SLACK", &show("slack"))
+}
+
 async fn bodies(server: &MockServer) -> Result<Vec<Value>> {
     let requests = server.received_requests().await.context("requests are recorded")?;
     requests.iter().map(|r| Ok(serde_json::from_slice(&r.body)?)).collect()
@@ -215,7 +241,9 @@ fn hold<'a>(status: &'a Value, tenant: &str) -> &'a Value {
     holds.iter().find(|hold| hold["target"] == target.as_str()).unwrap_or(&Value::Null)
 }
 
+/// A page is about everybody whom it names.
 fn is_about(message: &Value, tenant: &str) -> bool {
     message["breaker"]["instance"] == tenant
         || message.to_string().contains(&format!("ScaledObject/{tenant}/"))
+        || message["decision"]["detail"].as_str().is_some_and(|detail| detail.contains(tenant))
 }
