@@ -34,7 +34,8 @@ impl fmt::Display for OrderId {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct BreakerRef {
     /// `tenant-daily/acme`; `org` alone for a budget without `perEach`; a value that is missing prints
-    /// as `unattributed`, one that is only asserted with a `?` behind it.
+    /// as `unattributed`, one that is only asserted with `=asserted` behind it. It can be pasted anywhere:
+    /// what a shell, Slack or a terminal would read is percent-encoded.
     pub name: Box<str>,
     /// First instant of the window.
     pub start: Timestamp,

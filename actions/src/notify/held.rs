@@ -8,7 +8,6 @@ use policy::inventory::ObjectKey;
 
 use super::message::Action;
 use super::render::{Scene, Told, action, give_back};
-use super::shell;
 
 pub(super) fn tell(scene: &Scene<'_>, target: &ObjectKey, to: HoldState, detail: &str) -> Told {
     let incomplete = detail.starts_with("restore incomplete");
@@ -87,8 +86,5 @@ fn look(target: &ObjectKey) -> Action {
 }
 
 fn release(target: &ObjectKey) -> Action {
-    action(
-        "let it run for this window, and be told no more",
-        format!("breakerbox release {}", shell::word(&target.to_string())),
-    )
+    action("let it run for this window, and be told no more", format!("breakerbox release {}", target))
 }

@@ -10,6 +10,7 @@ mod explain;
 mod hold;
 mod judge;
 mod lane;
+mod name;
 mod pending;
 mod reload;
 mod settings;
