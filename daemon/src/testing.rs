@@ -109,6 +109,7 @@ pub(crate) fn usage(secret: IdKey, key: &str, tenant: &str, millions: u64, at: T
         }),
         flags: UsageFlags::default(),
         origin: OriginRef {
+            record: Trust::Trusted,
             provider: "aws.bedrock",
             account: "111122223333",
             region: "us-east-1",

@@ -184,6 +184,7 @@ impl World {
             }),
             flags: UsageFlags::default(),
             origin: OriginRef {
+                record: Trust::Trusted,
                 provider: "aws.bedrock",
                 account: "111122223333",
                 region: "us-east-1",
