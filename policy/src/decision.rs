@@ -175,6 +175,9 @@ pub enum PageTopic {
 pub struct Why {
     /// The breaker, where it is about one.
     pub breaker: Option<BreakerRef>,
+    /// What the messages about it share as their thread: when the breaker left `Clear`, or the start of its
+    /// calendar window.
+    pub episode: Timestamp,
     /// The sum in the window.
     pub sum: Money,
     /// The limit that held.

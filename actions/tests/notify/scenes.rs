@@ -77,6 +77,7 @@ fn why(sum: &str) -> Why {
             start: at("00:00:00"),
             end: Timestamp::parse_rfc3339("2026-11-21T00:00:00Z").unwrap(),
         }),
+        episode: at("00:00:00"),
         sum: usd(sum),
         limit: usd("50"),
         facts: 1204,

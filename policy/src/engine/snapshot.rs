@@ -24,7 +24,7 @@ use super::stop::Stop;
 use super::{Counters, Engine, Positions, Settings, SourceStatus, Spend};
 
 /// Format of the bytes. Raised with every change of a type that is written.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Why bytes are no snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

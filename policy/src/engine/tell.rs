@@ -114,7 +114,7 @@ impl Engine {
     ) {
         for route in routes {
             let id = self.take_order_id();
-            let thread = format!("{}@{}", breaker.name, breaker.start);
+            let thread = format!("{}@{}", breaker.name, decision.why.episode);
             out.notices.push(Notice {
                 id,
                 key: format!("{thread}#{}#{}#{route}", subject_of(&decision.kind), decision.id).into(),
@@ -168,6 +168,7 @@ impl Engine {
             rules: self.rules.id.clone(),
             prices: self.book.id().into(),
             breaker: Some(breaker.clone()),
+            episode: self.now,
             ..Why::default()
         };
         let decision = self.numbered(kind, self.posture.ceiling, why);
