@@ -170,6 +170,8 @@ pub struct Engine {
     counters: Counters,
     sources: BTreeMap<Box<str>, SourceStatus>,
     holds: BTreeMap<ObjectKey, Hold>,
+    /// By breaker and episode.
+    returns: BTreeMap<(Box<str>, Timestamp), tell::Returns>,
     exempt: BTreeMap<ObjectKey, Timestamp>,
     stops: VecDeque<stop::Stop>,
     freeze: Option<String>,
@@ -208,6 +210,7 @@ impl Engine {
             counters: Counters::default(),
             sources: BTreeMap::new(),
             holds: BTreeMap::new(),
+            returns: BTreeMap::new(),
             exempt: BTreeMap::new(),
             stops: VecDeque::new(),
             freeze: None,
