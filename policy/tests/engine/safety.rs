@@ -274,3 +274,19 @@ fn a_pushed_event_cannot_charge_the_budget_of_a_region_that_its_token_does_not_f
     world.take(vec![Fact::Usage(batch)]);
     assert_eq!(world.sum("region-daily/us-east-1"), usd("60"), "the token says so");
 }
+
+#[test]
+fn a_label_of_the_workload_protects_the_object_that_scales_it() {
+    let mut world = World::new();
+    let mut rules = world.rules.clone();
+    rules.guardrail.protected_labels.push(("tier".into(), "critical".into()));
+    rules.id = "r2".into();
+    world.reload(rules);
+    let mut all = inventory(&["acme", "blue"]);
+    let workload = all.workloads.get_mut(&crate::world::deployment("acme")).unwrap();
+    workload.labels.insert("tier".into(), "critical".into());
+    world.take(vec![Fact::Inventory(policy::inventory::InventoryChange::Snapshot(all))]);
+    world.spend("acme", "51");
+    world.spend("blue", "51");
+    assert_eq!(world.ordered(), ["pause blue/api"]);
+}

@@ -114,7 +114,12 @@ pub fn inventory(tenants: &[&str]) -> Inventory {
             ..ScaledObject::default()
         };
         all.scaled_objects.insert(scaled_object(tenant), object);
-        let workload = Workload { uid: format!("uid-d-{tenant}").into(), replicas: 3, status_replicas: 3 };
+        let workload = Workload {
+            uid: format!("uid-d-{tenant}").into(),
+            replicas: 3,
+            status_replicas: 3,
+            ..Workload::default()
+        };
         all.workloads.insert(deployment(tenant), workload);
     }
     all
@@ -273,8 +278,12 @@ impl World {
     }
 
     pub fn scale(&mut self, tenant: &str, replicas: u32) -> Outcome {
-        let workload =
-            Workload { uid: format!("uid-d-{tenant}").into(), replicas, status_replicas: replicas };
+        let workload = Workload {
+            uid: format!("uid-d-{tenant}").into(),
+            replicas,
+            status_replicas: replicas,
+            ..Workload::default()
+        };
         self.take(vec![Fact::Inventory(InventoryChange::Workload(deployment(tenant), workload))])
     }
 
