@@ -90,6 +90,12 @@ type Spoil = fn(&mut State, &Live, &mut Order);
 const SPOILERS: &[(GuardCheck, Spoil)] = &[
     (GuardCheck::Mode, |_, _, order| order.mode = Mode::Approve),
     (GuardCheck::Protected, |state, _, _| state.namespace_label("shop", "breakerbox.dev/protected", "true")),
+    (GuardCheck::Protected, |state, _, _| state.workload_label("shop", "breakerbox.dev/protected", "true")),
+    (GuardCheck::Protected, |state, live, _| {
+        state.workload_label("shop", "tier", "critical");
+        let protected_labels = vec![("tier".into(), "critical".into())];
+        live.set_guardrail(Guardrail { protected_labels, ..Guardrail::default() });
+    }),
     (GuardCheck::Protected, |_, live, _| {
         let protected_namespaces = vec!["sh*".into()];
         live.set_guardrail(Guardrail { protected_namespaces, ..Guardrail::default() });

@@ -91,7 +91,12 @@ pub(crate) fn cluster() -> Fact {
             ..ScaledObject::default()
         };
         inventory.scaled_objects.insert(ObjectKey::scaled_object(tenant, "api"), object);
-        let state = Workload { uid: format!("w-{tenant}").into(), replicas: 2, status_replicas: 2 };
+        let state = Workload {
+            uid: format!("w-{tenant}").into(),
+            replicas: 2,
+            status_replicas: 2,
+            ..Workload::default()
+        };
         inventory.workloads.insert(workload, state);
     }
     Fact::Inventory(InventoryChange::Snapshot(inventory))
@@ -109,6 +114,7 @@ pub(crate) fn usage(secret: IdKey, key: &str, tenant: &str, millions: u64, at: T
         }),
         flags: UsageFlags::default(),
         origin: OriginRef {
+            record: Trust::Trusted,
             provider: "aws.bedrock",
             account: "111122223333",
             region: "us-east-1",

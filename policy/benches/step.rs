@@ -89,6 +89,7 @@ fn batches(agents: usize, facts: usize, from: usize, now: Timestamp) -> Vec<Usag
             }),
             flags: UsageFlags::default(),
             origin: OriginRef {
+                record: Trust::Trusted,
                 provider: "aws.bedrock",
                 account: "111122223333",
                 region: "us-east-1",

@@ -5,12 +5,13 @@
 //!
 //! | evidence | sets | trust |
 //! |---|---|---|
-//! | the vendor's own record | `source`, `provider`, `account`, `region`, `model`, `principal` | trusted |
+//! | the source | `source` | trusted |
+//! | the vendor's own record | `provider`, `account`, `region`, `model`, `principal` | trusted |
 //! | the scope of a source's token | what the token is for | trusted |
 //! | what a delegate says of the fields that it may set | those fields | trusted |
 //! | a principal rule | the fields of its `set` | trusted |
 //! | labels of a namespace that is trusted by the above | mapped fields, and each label under its own key | trusted |
-//! | what anybody says (requestMetadata, an event's own subject) | any other field but `tenant` | asserted |
+//! | what anybody says (requestMetadata, an event's own region, model and subject) | any other field but `tenant` | asserted |
 //!
 //! Never: `tenant` from what is only asserted (it stays unattributed); an asserted word against a trusted
 //! one (it is dropped); LiteLLM's reserved `user_api_key_*` from anybody but a delegate; a session name (its
@@ -55,8 +56,8 @@ const RESERVED: &str = "user_api_key";
 
 /// Who or what a usage is about. `model` is the resolved model id, or the id as invoked.
 ///
-/// `origin.principal`, `.account`, `.region` and trusted claims must be what the source itself vouches for
-/// (a vendor's record, a token's scope); what an event says of itself belongs into asserted claims.
+/// `origin.record` says whether the source vouches for the origin's own fields (a vendor's record) or an
+/// event said them of itself; then only a trusted claim (a token's scope) fixes one of them.
 #[must_use]
 pub fn attribute(
     rules: &Attribution,
@@ -66,18 +67,19 @@ pub fn attribute(
     inventory: &Inventory,
 ) -> Subject {
     let mut subject = Subject::default();
-    let short = short_principal(&origin.principal);
-    let principal = short.as_deref().unwrap_or(&origin.principal);
     fix(&mut subject, field::SOURCE, source, "source");
-    fix(&mut subject, field::PROVIDER, &origin.provider, "record");
-    fix(&mut subject, field::ACCOUNT, &origin.account, "record");
-    fix(&mut subject, field::REGION, &origin.region, "record");
-    fix(&mut subject, field::MODEL, model, "record");
-    fix(&mut subject, field::PRINCIPAL, principal, "record");
+    let record = record(origin, model);
+    if origin.record == Trust::Trusted {
+        for (name, value) in record {
+            fix(&mut subject, name, value, "record");
+        }
+    }
     for (claim, value, _) in origin.claims.iter().filter(|(_, _, trust)| *trust == Trust::Trusted) {
         let name = field_of(rules, claim).unwrap_or(claim);
         fix(&mut subject, name, value, &format!("scope of source {source}"));
     }
+    let principal = subject.trusted(field::PRINCIPAL).unwrap_or_default().to_owned();
+    let principal = principal.as_str();
     let delegate = rules.delegates.iter().find(|d| principal_matches(&d.principal, principal));
     if let Some(delegate) = delegate {
         believe(&mut subject, rules, delegate, principal, origin);
@@ -88,22 +90,44 @@ pub fn attribute(
         }
     }
     take_labels(&mut subject, rules, inventory);
+    // What an event says of itself decides its price, but not whose money it is.
+    for (name, value) in record {
+        assert(&mut subject, name, value, "asserted by the event");
+    }
     for (claim, value, _) in origin.claims.iter().filter(|(_, _, trust)| *trust == Trust::Asserted) {
         if claim.starts_with(RESERVED) && delegate.is_none() {
             continue;
         }
         let Some(name) = field_of(rules, claim).filter(|name| *name != field::TENANT) else { continue };
-        if subject.get(name).is_none() {
-            subject.set(name, value.trim(), Trust::Asserted, &format!("asserted {claim}"));
-        }
+        assert(&mut subject, name, value, &format!("asserted {claim}"));
     }
     subject
 }
 
+/// The fields of the record itself.
+fn record<'a>(origin: &'a Origin, model: &'a str) -> [(&'static str, &'a str); 5] {
+    [
+        (field::PROVIDER, &origin.provider),
+        (field::ACCOUNT, &origin.account),
+        (field::REGION, &origin.region),
+        (field::MODEL, model),
+        (field::PRINCIPAL, &origin.principal),
+    ]
+}
+
 /// Sets a trusted field, unless stronger evidence has fixed it already.
 fn fix(subject: &mut Subject, name: &str, value: &str, evidence: &str) {
-    if subject.trusted(name).is_none() {
-        subject.set(name, value.trim(), Trust::Trusted, evidence);
+    if subject.trusted(name).is_some() {
+        return;
+    }
+    let short = if name == field::PRINCIPAL { short_principal(value.trim()) } else { None };
+    subject.set(name, short.as_deref().unwrap_or(value.trim()), Trust::Trusted, evidence);
+}
+
+/// Sets an asserted field where nothing is known.
+fn assert(subject: &mut Subject, name: &str, value: &str, evidence: &str) {
+    if subject.get(name).is_none() {
+        subject.set(name, value.trim(), Trust::Asserted, evidence);
     }
 }
 

@@ -86,6 +86,9 @@ pub struct Cold {
     pub grace_until: Option<Timestamp>,
     /// Event time of the charge that brought it over.
     pub crossed_at: Option<Timestamp>,
+    /// What its messages are about: since when it is not clear (a calendar window: its start). All messages
+    /// of one crossing, from the warning to the give-back, share it as their thread.
+    pub episode: Option<Timestamp>,
     /// Other windows and buckets, where there are any.
     pub side: Option<Box<Side>>,
 }
@@ -97,6 +100,9 @@ pub struct Side {
     pub windows: BTreeMap<Timestamp, Closed>,
     /// Buckets of a rolling window by number.
     pub buckets: BTreeMap<i64, Money>,
+    /// Trips within a rolling window, which has no end at which they could be forgotten. No more than the
+    /// rule's `maxTripsPerWindow` of them.
+    pub trips: Vec<Timestamp>,
 }
 
 /// A window that is not the current one.
@@ -204,6 +210,7 @@ impl Cold {
             on_time_over: false,
             grace_until: None,
             crossed_at: None,
+            episode: None,
             side: None,
         }
     }
@@ -236,6 +243,7 @@ impl Cold {
         self.crossed_at = None;
         if !matches!(self.state, State::Tripped(_)) {
             self.state = State::Clear;
+            self.episode = None;
         }
     }
 
@@ -296,6 +304,12 @@ impl Side {
         let (number, _) = bucket(length, at);
         let sum = self.buckets.entry(number).or_default();
         *sum = sum.saturating_add(amount);
+    }
+
+    /// Trips that are still within the rolling window.
+    pub fn rolling_trips(&mut self, length: Span, now: Timestamp) -> u16 {
+        self.trips.retain(|at| *at > now.minus(length));
+        u16::try_from(self.trips.len()).unwrap_or(u16::MAX)
     }
 
     /// Drops what has left the window and adds up the rest.

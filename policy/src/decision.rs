@@ -34,7 +34,8 @@ impl fmt::Display for OrderId {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct BreakerRef {
     /// `tenant-daily/acme`; `org` alone for a budget without `perEach`; a value that is missing prints
-    /// as `unattributed`, one that is only asserted with a `?` behind it.
+    /// as `unattributed`, one that is only asserted with `=asserted` behind it. It can be pasted anywhere:
+    /// what a shell, Slack or a terminal would read is percent-encoded.
     pub name: Box<str>,
     /// First instant of the window.
     pub start: Timestamp,
@@ -174,6 +175,9 @@ pub enum PageTopic {
 pub struct Why {
     /// The breaker, where it is about one.
     pub breaker: Option<BreakerRef>,
+    /// What the messages about it share as their thread: when the breaker left `Clear`, or the start of its
+    /// calendar window.
+    pub episode: Timestamp,
     /// The sum in the window.
     pub sum: Money,
     /// The limit that held.

@@ -119,6 +119,8 @@ pub struct Workload {
     pub replicas: u32,
     /// `status.replicas`; absent means 0.
     pub status_replicas: u32,
+    /// `metadata.labels`: one of them may protect what scales it.
+    pub labels: BTreeMap<Box<str>, Box<str>>,
 }
 
 /// A change of what exists.

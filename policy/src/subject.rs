@@ -50,9 +50,10 @@ pub mod field {
 }
 
 /// How far a field can be believed (inputs: identity that the caller cannot forge is trusted).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Trust {
     /// Only the caller says so.
+    #[default]
     Asserted,
     /// Evidence that the caller cannot forge.
     Trusted,

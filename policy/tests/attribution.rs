@@ -26,6 +26,7 @@ fn origin(principal: &str, claims: &[(&str, &str, Trust)]) -> Origin {
         account: "111122223333".into(),
         region: "us-east-1".into(),
         principal: principal.into(),
+        record: Trust::Trusted,
         claims: claims.iter().map(|(n, v, t)| ((*n).into(), (*v).into(), *t)).collect(),
         ..Origin::default()
     }
@@ -293,4 +294,24 @@ fn principals_are_shortened_to_account_and_name() {
     ] {
         assert_eq!(short_principal(arn).as_deref(), short, "{arn}");
     }
+}
+
+#[test]
+fn what_a_pushed_event_says_of_its_record_is_asserted_unless_the_token_fixes_it() {
+    let pushed = |claims: &[(&str, &str, Trust)]| {
+        let said = Origin { record: SAID, ..origin(ROLE, claims) };
+        let spec =
+            "  principals: [{principal: \"111122223333:role/team-search-agent\", set: {tenant: acme}}]";
+        attribute(&rules(spec), &said, "gateway", "us.anthropic.x", &cluster())
+    };
+    let free = pushed(&[]);
+    assert_eq!(free.trusted("source"), Some("gateway"), "the token is known whatever the event says");
+    for field in ["provider", "account", "region", "model", "principal"] {
+        assert_eq!(free.get(field).map(|a| a.trust), Some(SAID), "{field}: {free}");
+    }
+    assert!(free.get("tenant").is_none(), "an asserted principal has no rule: {free}");
+    let fixed = pushed(&[("region", "eu-west-1", SCOPE), ("principal", ROLE, SCOPE)]);
+    assert_eq!(fixed.trusted("region"), Some("eu-west-1"));
+    assert_eq!(fixed.trusted("tenant"), Some("acme"), "the principal that the token fixes has");
+    assert_eq!(fixed.trusted("model"), None);
 }

@@ -1,7 +1,6 @@
 //! Gathers the guard's evidence, and makes a [`Pass`] of its yes. The freeze marker is read here, and
 //! written for people.
 
-use std::collections::BTreeMap;
 use std::sync::PoisonError;
 
 use policy::decision::Blast;
@@ -50,17 +49,21 @@ impl Gateway {
         Ok(Ok(Pass { key, uid, resource_version, deed: warrant.deed(), answers }))
     }
 
-    /// What protects by namespace label, and which operator is there. Giving back asks neither, so that it
+    /// Labels of the workload and of the namespace, which may protect; and which operator is there. Giving back asks neither, so that it
     /// goes on where they cannot be read.
     async fn surroundings(
         &self,
         deed: Deed,
         seen: &Seen,
-    ) -> Result<(BTreeMap<String, String>, Result<Version, String>), ApiError> {
+    ) -> Result<(Vec<(String, String)>, Result<Version, String>), ApiError> {
         if deed.gives_back() {
-            return Ok((BTreeMap::new(), Err("not asked".to_owned())));
+            return Ok((Vec::new(), Err("not asked".to_owned())));
         }
-        Ok((self.namespace_labels(&seen.key.namespace).await?, self.operator().await))
+        let mut labels = Vec::from_iter(self.namespace_labels(&seen.key.namespace).await?);
+        if let Ok(workload) = &seen.workload {
+            labels.extend(self.workload_labels(workload).await?);
+        }
+        Ok((labels, self.operator().await))
     }
 
     async fn freeze(&self, deed: Deed) -> FreezeSeen {
@@ -81,7 +84,7 @@ impl Gateway {
         &self,
         warrant: &Warrant<'_>,
         seen: &Seen,
-        namespace_labels: &BTreeMap<String, String>,
+        around: &[(String, String)],
         freeze: FreezeSeen,
         operator: Result<Version, String>,
         count: bool,
@@ -89,7 +92,8 @@ impl Gateway {
         let rail = self.live.guardrail();
         let now = self.now();
         let order = warrant.order();
-        let labels = seen.labels.iter().chain(namespace_labels).map(|(k, v)| (&**k, &**v));
+        let own = seen.labels.iter().map(|(k, v)| (&**k, &**v));
+        let labels = own.chain(around.iter().map(|(k, v)| (&**k, &**v)));
         let keys: Vec<&ObjectKey> = std::iter::once(&seen.key).chain(seen.workload.as_ref().ok()).collect();
         // Held from the count to the answer, so that two targets cannot both take the last place.
         let mut stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);

@@ -63,6 +63,17 @@ impl Gateway {
             .len())
     }
 
+    /// Labels of a workload; none where there is none.
+    pub(super) async fn workload_labels(
+        &self,
+        key: &ObjectKey,
+    ) -> Result<BTreeMap<String, String>, ApiError> {
+        let api: Api<DynamicObject> =
+            Api::namespaced_with(self.client.clone(), &key.namespace, &workload::resource(key));
+        let read = self.ask(&format!("read {key}"), api.get_metadata_opt(&key.name)).await?;
+        Ok(read.and_then(|found| found.metadata.labels).unwrap_or_default())
+    }
+
     pub(super) async fn namespace_labels(&self, name: &str) -> Result<BTreeMap<String, String>, ApiError> {
         let api: Api<Namespace> = Api::all(self.client.clone());
         Ok(self

@@ -8,7 +8,6 @@ use policy::inventory::ObjectKey;
 
 use super::message::Action;
 use super::render::{Scene, Told, action, give_back};
-use super::shell;
 
 pub(super) fn tell(scene: &Scene<'_>, target: &ObjectKey, to: HoldState, detail: &str) -> Told {
     let incomplete = detail.starts_with("restore incomplete");
@@ -68,7 +67,14 @@ fn proven(scene: &Scene<'_>, target: &ObjectKey, detail: &str) -> String {
 fn given_back(scene: &Scene<'_>, target: &ObjectKey, detail: &str) -> String {
     let others = scene.notice.targets.iter().any(|(_, state)| *state != HoldState::Released);
     match detail {
-        "given back as it was" if !others => format!("{} given back as it was: {target}", scene.who),
+        "given back as it was" if !others => {
+            let whole = scene.notice.decision.why.note.is_empty();
+            match (whole, scene.notice.targets.len()) {
+                (false, _) => format!("{} given back, but not all of it", scene.who),
+                (true, 1) => format!("{} given back as it was: {target}", scene.who),
+                (true, count) => format!("{} given back as it was: {count} objects", scene.who),
+            }
+        }
         "given back as it was" => format!("{}: {target} given back as it was", scene.who),
         _ => format!("{}: {target} is held no longer", scene.who),
     }
@@ -87,8 +93,5 @@ fn look(target: &ObjectKey) -> Action {
 }
 
 fn release(target: &ObjectKey) -> Action {
-    action(
-        "let it run for this window, and be told no more",
-        format!("breakerbox release {}", shell::word(&target.to_string())),
-    )
+    action("let it run for this window, and be told no more", format!("breakerbox release {}", target))
 }

@@ -19,7 +19,6 @@ mod patience;
 mod receiver;
 mod render;
 mod secret;
-mod shell;
 pub mod slack;
 pub mod webhook;
 mod words;

@@ -12,7 +12,6 @@ use policy::rule::{Budget, Mode};
 
 use super::held;
 use super::message::{Action, Field, Message, Standing, TargetLine};
-use super::shell;
 use super::words;
 
 /// Charges that a message lists.
@@ -252,13 +251,13 @@ fn page(topic: PageTopic, detail: &str) -> Told {
 /// How to give back all of it, and one object of it.
 pub(super) fn give_back(scene: &Scene<'_>) -> Vec<Action> {
     let what = "give everything back, and no new trip until a further 10% of the limit is spent";
-    let mut actions = vec![action(what, format!("breakerbox reset {}", shell::word(scene.breaker())))];
+    let mut actions = vec![action(what, format!("breakerbox reset {}", scene.breaker()))];
     if let Some((target, _)) = scene.notice.targets.first() {
         let what = match scene.notice.targets.len() {
             1 => "exempt this object for the window",
             _ => "exempt one object for the window, for example",
         };
-        actions.push(action(what, format!("breakerbox release {}", shell::word(&target.to_string()))));
+        actions.push(action(what, format!("breakerbox release {}", target)));
     }
     actions
 }
@@ -267,7 +266,7 @@ pub(super) fn give_back(scene: &Scene<'_>) -> Vec<Action> {
 fn forgive_command(scene: &Scene<'_>) -> Action {
     action(
         "forgive what was spent so far, until a further 10% of the limit is spent",
-        format!("breakerbox reset {}", shell::word(scene.breaker())),
+        format!("breakerbox reset {}", scene.breaker()),
     )
 }
 

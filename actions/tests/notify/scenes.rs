@@ -77,6 +77,7 @@ fn why(sum: &str) -> Why {
             start: at("00:00:00"),
             end: Timestamp::parse_rfc3339("2026-11-21T00:00:00Z").unwrap(),
         }),
+        episode: at("00:00:00"),
         sum: usd(sum),
         limit: usd("50"),
         facts: 1204,
@@ -260,6 +261,9 @@ fn holds() -> Vec<Scene> {
     let mut foreign =
         hold(Ordered, Verified, "already at zero, stopped by kubectl; left as theirs", Verified);
     foreign.targets.truncate(1);
+    let mut not_all = hold(Restoring, Released, "given back as it was", Released);
+    not_all.decision.why.note =
+        "not given back: ScaledObject/acme-agents/batch (the object is gone)".to_owned();
     let raised = "somebody raised it to 3; reversing it (1 of 2)";
     let missing = "restore incomplete: hpa absent, replicas 0";
     vec![
@@ -285,6 +289,7 @@ fn holds() -> Vec<Scene> {
         scene("hold-restore-incomplete", hold(Restoring, Restoring, missing, Released)),
         scene("hold-released", hold(Restoring, Released, "given back as it was", Released)),
         scene("hold-released-some", hold(Restoring, Released, "given back as it was", Restoring)),
+        scene("hold-released-not-all", not_all),
         scene("hold-released-gone", hold(Verified, Released, "the object is gone", Verified)),
     ]
 }

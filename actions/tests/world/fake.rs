@@ -211,6 +211,11 @@ impl State {
         self.objects.get_mut(&path).unwrap()["metadata"]["labels"][key] = json!(value);
     }
 
+    pub fn workload_label(&mut self, namespace: &str, key: &str, value: &str) {
+        let path = deployment(namespace, "agent");
+        self.objects.get_mut(&path).unwrap()["metadata"]["labels"][key] = json!(value);
+    }
+
     /// The ScaledObject as it is, with its managed fields.
     pub fn scaled_object(&self, namespace: &str) -> Value {
         self.shown(&so(namespace, "agent")).expect("the ScaledObject is there")

@@ -136,6 +136,7 @@ impl Parser {
         let _ = write!(self.link, "bedrock:{request}");
         let claims = claims(&record.metadata.0);
         let origin = OriginRef {
+            record: Trust::Trusted,
             provider: PROVIDER,
             account,
             region,

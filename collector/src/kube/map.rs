@@ -127,6 +127,7 @@ fn workload(object: &DynamicObject) -> Workload {
         uid: uid(object),
         replicas: count("/spec/replicas", 1),
         status_replicas: count("/status/replicas", 0),
+        labels: copied(object.metadata.labels.as_ref()),
     }
 }
 
@@ -170,11 +171,13 @@ mod tests {
     #[test]
     fn absent_replicas_are_one_in_the_spec_and_zero_in_the_status() {
         let there = object(serde_json::json!({
-            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "api", "namespace": "acme"}, "spec": {}
+            "apiVersion": "apps/v1", "kind": "Deployment", "spec": {},
+            "metadata": {"name": "api", "namespace": "acme", "labels": {"tier": "critical"}}
         }));
         let Some(InventoryChange::Workload(_, workload)) = present(WatchedKind::Deployment, &there) else {
             panic!("a workload")
         };
         assert_eq!((workload.replicas, workload.status_replicas), (1, 0));
+        assert_eq!(workload.labels.get("tier").map(|tier| &**tier), Some("critical"), "it may protect");
     }
 }

@@ -3,7 +3,7 @@
 //! Who sent it decides what it may say (inputs 9): the fields that are fixed for its token are trusted, what
 //! the event says of its own subject is asserted, and an account or a principal is the vendor's word only
 //! where the token fixes it. Region, provider, model and tier are the event's, because they decide the price,
-//! unless the token fixes them. Ids count under the token's own source (`FactId::of`), so a forged one cannot
+//! unless the token fixes them; whose money it is they never decide (`Origin::record`). Ids count under the token's own source (`FactId::of`), so a forged one cannot
 //! take a real record's place.
 //!
 //! Nothing is clamped or guessed: an event that cannot be right is refused with what to write instead.
@@ -133,6 +133,7 @@ impl<'f> EventParser<'f> {
                 principal: self.fixed.field(field::PRINCIPAL).unwrap_or(""),
                 tier,
                 capacity,
+                record: Trust::Asserted,
                 claims: &claims,
             },
             end: None,
@@ -147,8 +148,10 @@ impl<'f> EventParser<'f> {
     where
         'f: 'b,
     {
-        let fixed = self.fixed.fields.iter();
-        let mut claims: Vec<_> = fixed.map(|(n, v)| (n.as_str(), v.as_str(), Trust::Trusted)).collect();
+        let fixed = self.fixed.fields.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let account = self.fixed.account.as_deref().map(|account| (field::ACCOUNT, account));
+        let mut claims: Vec<_> =
+            account.into_iter().chain(fixed).map(|(n, v)| (n, v, Trust::Trusted)).collect();
         let said = event.subject.0.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let account = Some((field::ACCOUNT, event.account.as_str())).filter(|(_, text)| !text.is_empty());
         let mut asserted: Vec<_> = said

@@ -75,7 +75,10 @@ fn what_the_token_fixes_is_trusted_and_the_events_own_word_for_it_is_dropped() {
     let all = claims(&batch);
     assert_eq!(all.iter().filter(|(name, _, _)| *name == "tenant").count(), 1);
     assert!(all.contains(&("tenant", "beta", Trust::Trusted)));
-    assert!(!all.iter().any(|(name, _, _)| *name == "account"));
+    assert_eq!(all.iter().filter(|(name, _, _)| *name == "account").count(), 1);
+    assert!(all.contains(&("account", "999900001111", Trust::Trusted)));
+    assert_eq!(origin.record, Trust::Asserted, "of region and model only what the token fixes is believed");
+    assert!(all.contains(&("region", "eu-west-1", Trust::Trusted)));
     assert!(all.contains(&("agent", "researcher", Trust::Asserted)));
 }
 

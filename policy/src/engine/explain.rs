@@ -17,6 +17,7 @@ use crate::rule::Act;
 use crate::time::Timestamp;
 
 use super::Engine;
+use super::name::encoded;
 
 /// Why a breaker did not stop anything.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -93,7 +94,11 @@ impl Engine {
     /// Why the breakers of a name (a breaker's whole name, or one value such as a tenant) stopped nothing.
     #[must_use]
     pub fn explain(&self, name: &str, now: Timestamp) -> Vec<NotTripped> {
-        let is_meant = |breaker: &str| breaker == name || breaker.split('/').skip(1).any(|part| part == name);
+        // A value may be typed as it is or as names show it.
+        let value = encoded(name);
+        let is_meant = |breaker: &str| {
+            breaker == name || breaker.split('/').skip(1).any(|part| part == name || part == value)
+        };
         let mut answer = Vec::new();
         for at in 0..self.cold.len() {
             if is_meant(&self.cold[at].name) {

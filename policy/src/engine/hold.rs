@@ -22,6 +22,9 @@ const MOST_REVERSALS: u32 = 2;
 /// A workload above zero this long after the proof was raised, even if no change of it was seen.
 const RAISE_SETTLES: Span = Span::from_secs(15);
 
+/// What is said of an object that is as it was before us.
+pub(super) const GIVEN_BACK: &str = "given back as it was";
+
 /// What we keep stopped.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hold {
@@ -194,7 +197,7 @@ impl Engine {
     }
 
     fn given_back(&mut self, target: &ObjectKey, out: &mut Outcome) {
-        self.hold_becomes(target, HoldState::Released, "given back as it was".to_owned(), out);
+        self.hold_becomes(target, HoldState::Released, GIVEN_BACK.to_owned(), out);
         self.holds.remove(target);
     }
 

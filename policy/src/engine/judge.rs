@@ -79,6 +79,7 @@ impl Engine {
         {
             return;
         }
+        self.begin_episode(slot);
         let decision = self.decide(slot, DecisionKind::Arming { cause }, out);
         let now = self.now;
         let cold = &mut self.cold[slot as usize];
@@ -102,6 +103,7 @@ impl Engine {
         let rolling = matches!(budget.window, WindowSpec::Rolling(_));
         if reached > warned {
             let threshold = budget.warn_at[usize::from(reached) - 1];
+            self.begin_episode(slot);
             self.cold[at].warned = reached;
             self.cold[at].state = State::Warned;
             if rolling {
@@ -130,7 +132,8 @@ impl Engine {
         let expansion = self.expand(slot);
         let warned = self.budget_of(slot).warn_at.len();
         self.cold[at].warned = u8::try_from(warned).unwrap_or(u8::MAX);
-        self.cold[at].trips = self.cold[at].trips.saturating_add(1);
+        self.begin_episode(slot);
+        let note = self.count_trip(slot);
         let (since, window_end) = (self.now, self.window_of(slot).end);
         // The state comes first: the notice of this decision says `Tripped`.
         let decision = self.next_decision;
@@ -138,9 +141,46 @@ impl Engine {
             State::Tripped(Trip { since, window_end, decision, stage: Stage::Observed, by: by.clone() });
         self.armed.insert(slot);
         let kind = DecisionKind::Tripped { targets: expansion.targets.clone(), left: expansion.left.clone() };
-        self.decide(slot, kind, out);
+        let why = Why { note, ..self.why(slot) };
+        self.decide_with(Some(slot), kind, why, out);
         self.order(slot, &expansion, None, out);
         self.set_mark(slot);
+    }
+
+    /// Counts a trip in its window. The last one that the rule allows says that it stays (F7).
+    fn count_trip(&mut self, slot: u32) -> String {
+        let at = slot as usize;
+        let budget = self.budget_of(slot);
+        let (most, when) = (budget.restore.max_trips_per_window, budget.restore.when);
+        let rolling = match budget.window {
+            WindowSpec::Rolling(length) => Some(length),
+            WindowSpec::Calendar { .. } | WindowSpec::Lifetime => None,
+        };
+        match rolling {
+            Some(length) => {
+                let now = self.now;
+                let side = self.cold[at].side();
+                if side.trips.len() >= usize::try_from(most).unwrap_or(usize::MAX) && !side.trips.is_empty() {
+                    side.trips.remove(0);
+                }
+                side.trips.push(now);
+                self.cold[at].trips = self.cold[at].side().rolling_trips(length, now);
+            }
+            None => self.cold[at].trips = self.cold[at].trips.saturating_add(1),
+        }
+        let falls =
+            matches!(when, RestoreWhen::Below(_)) || (rolling.is_some() && when == RestoreWhen::WindowRolls);
+        if !falls || u32::from(self.cold[at].trips) < most {
+            return String::new();
+        }
+        let until = rolling.map_or("until the window ends".to_owned(), |length| {
+            format!("until one of these trips is {length} old")
+        });
+        format!(
+            "tripped {} time(s) in one window, of at most {most} (maxTripsPerWindow): it stays tripped {until}, \
+             though its spend falls; or `breakerbox reset {}`",
+            self.cold[at].trips, self.cold[at].name
+        )
     }
 
     /// The window that counts now.
@@ -215,6 +255,10 @@ impl Engine {
     /// Gives back what a tripped breaker holds, once its rule says so. A clock in doubt releases nothing.
     fn release_if_due(&mut self, slot: u32, out: &mut Outcome) {
         let at = slot as usize;
+        if let WindowSpec::Rolling(length) = self.budget_of(slot).window {
+            let now = self.now;
+            self.cold[at].trips = self.cold[at].side().rolling_trips(length, now);
+        }
         let State::Tripped(trip) = &self.cold[at].state else { return };
         let budget = self.budget_of(slot);
         if self.clock_doubt.is_some() || self.now < trip.since.plus(budget.restore.min_hold) {
@@ -268,6 +312,7 @@ impl Engine {
             Some(BreakerRef { name: self.cold[slot as usize].name.clone(), start, end: closed.end });
         (why.sum, why.facts) = (closed.sum, closed.facts);
         why.largest.clear();
+        why.episode = start;
         why.occurred_at = Some(posting.at);
         why.note = "a late fact brought a closed window over its limit; nothing is stopped for it".to_owned();
         self.decide_with(Some(slot), DecisionKind::BreachedAfterClose, why, out);
@@ -290,6 +335,23 @@ impl Engine {
         };
     }
 
+    /// A rolling window moves with each turn and has no start to name a crossing by.
+    fn episode_of(&self, slot: u32) -> Timestamp {
+        match &self.budget_of(slot).window {
+            WindowSpec::Rolling(_) => self.now,
+            WindowSpec::Calendar { .. } | WindowSpec::Lifetime => self.hot[slot as usize].window.start,
+        }
+    }
+
+    /// A breaker that leaves `Clear` begins what its messages are about; one that is on its way goes on.
+    fn begin_episode(&mut self, slot: u32) {
+        let begin = self.episode_of(slot);
+        let cold = &mut self.cold[slot as usize];
+        if matches!(cold.state, State::Clear) || cold.episode.is_none() {
+            cold.episode = Some(begin);
+        }
+    }
+
     /// Facts, sum, limit and rule line of a breaker as it stands.
     pub(super) fn why(&self, slot: u32) -> Why {
         let (hot, cold): (_, &Cold) = (&self.hot[slot as usize], &self.cold[slot as usize]);
@@ -297,6 +359,7 @@ impl Engine {
         let window = self.window_of(slot);
         Why {
             breaker: Some(BreakerRef { name: cold.name.clone(), start: window.start, end: window.end }),
+            episode: cold.episode.unwrap_or_else(|| self.episode_of(slot)),
             sum: hot.sum,
             limit: cold.limit,
             facts: hot.facts,

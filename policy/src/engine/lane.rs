@@ -15,6 +15,7 @@ use crate::price::{InstancePrice, MeterQuery, Price, PriceBook, Resolution, Tier
 use crate::rule::{Budget, ChargeKind, Condition, Selector, Test};
 use crate::subject::{Subject, Trust, field};
 
+use super::name::breaker_name;
 use super::{Engine, FixedMap, Outcome};
 
 /// Lanes kept at most between two batches.
@@ -347,58 +348,10 @@ fn holds(condition: &Condition, subject: &Subject) -> bool {
     }
 }
 
-/// Name of a breaker: one name for one breaker, whatever the values contain.
-fn breaker_name(budget: &Budget, values: &[InstanceValue]) -> Box<str> {
-    let mut name = String::from(&*budget.name);
-    for value in values {
-        name.push('/');
-        match &value.value {
-            None => name.push_str("unattributed"),
-            Some(text) => push_escaped(&mut name, text),
-        }
-        if value.value.is_some() && value.trust == Trust::Asserted {
-            name.push('?');
-        }
-    }
-    name.into()
-}
-
-/// Percent-encodes what would make two names equal, and what no terminal should be shown.
-fn push_escaped(name: &mut String, value: &str) {
-    if value == "unattributed" {
-        name.push_str("%75nattributed");
-        return;
-    }
-    for c in value.chars() {
-        if matches!(c, '/' | '?' | '%') || c.is_whitespace() || c.is_control() {
-            let mut bytes = [0; 4];
-            for byte in c.encode_utf8(&mut bytes).bytes() {
-                name.push_str(&format!("%{byte:02x}"));
-            }
-        } else {
-            name.push(c);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::fact::IdKey;
-
-    #[test]
-    fn no_value_can_take_another_breakers_name() {
-        let mut names = Vec::new();
-        for value in ["unattributed", "a/b", "a", "b", "a?", "%75nattributed", "x y", "a%2fb"] {
-            let mut name = String::new();
-            push_escaped(&mut name, value);
-            assert!(!name.contains('/') && !name.contains('?') && name != "unattributed", "{name}");
-            names.push(name);
-        }
-        names.sort();
-        names.dedup();
-        assert_eq!(names.len(), 8);
-    }
 
     /// Rows remember the numbers of their lanes while their batch is taken: were lanes thrown away under
     /// them, money would go to whoever has the number next.

@@ -10,6 +10,7 @@ mod explain;
 mod hold;
 mod judge;
 mod lane;
+mod name;
 mod pending;
 mod reload;
 mod rollup;
@@ -173,6 +174,8 @@ pub struct Engine {
     counters: Counters,
     sources: BTreeMap<Box<str>, SourceStatus>,
     holds: BTreeMap<ObjectKey, Hold>,
+    /// By breaker and episode.
+    returns: BTreeMap<(Box<str>, Timestamp), tell::Returns>,
     exempt: BTreeMap<ObjectKey, Timestamp>,
     stops: VecDeque<stop::Stop>,
     freeze: Option<String>,
@@ -211,6 +214,7 @@ impl Engine {
             counters: Counters::default(),
             sources: BTreeMap::new(),
             holds: BTreeMap::new(),
+            returns: BTreeMap::new(),
             exempt: BTreeMap::new(),
             stops: VecDeque::new(),
             freeze: None,

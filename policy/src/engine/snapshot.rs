@@ -21,10 +21,11 @@ use crate::time::Timestamp;
 use super::hold::Hold;
 use super::pending::Pending;
 use super::stop::Stop;
+use super::tell::Returns;
 use super::{Counters, Engine, Positions, Settings, SourceStatus, Spend};
 
 /// Format of the bytes. Raised with every change of a type that is written.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Why bytes are no snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -64,6 +65,7 @@ struct State<'a> {
     counters: Cow<'a, Counters>,
     sources: Cow<'a, BTreeMap<Box<str>, SourceStatus>>,
     holds: Cow<'a, BTreeMap<ObjectKey, Hold>>,
+    returns: Cow<'a, BTreeMap<(Box<str>, Timestamp), Returns>>,
     exempt: Cow<'a, BTreeMap<ObjectKey, Timestamp>>,
     stops: Cow<'a, VecDeque<Stop>>,
     freeze: Cow<'a, Option<String>>,
@@ -98,6 +100,7 @@ impl Engine {
             counters: Cow::Borrowed(&self.counters),
             sources: Cow::Borrowed(&self.sources),
             holds: Cow::Borrowed(&self.holds),
+            returns: Cow::Borrowed(&self.returns),
             exempt: Cow::Borrowed(&self.exempt),
             stops: Cow::Borrowed(&self.stops),
             freeze: Cow::Borrowed(&self.freeze),
@@ -149,6 +152,7 @@ impl Engine {
         engine.counters = state.counters.into_owned();
         engine.sources = state.sources.into_owned();
         engine.holds = state.holds.into_owned();
+        engine.returns = state.returns.into_owned();
         engine.exempt = state.exempt.into_owned();
         engine.stops = state.stops.into_owned();
         engine.freeze = state.freeze.into_owned();

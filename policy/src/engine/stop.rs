@@ -56,14 +56,15 @@ impl Engine {
             .collect();
         for (key, object) in &self.inventory.scaled_objects {
             let labels = self.inventory.labels_of(&key.namespace).unwrap_or(&empty);
-            let shield = protection(&self.rules.guardrail, key, &object.labels, labels);
+            let carriers = [&object.labels, self.workload_labels(object), labels];
+            let shield = protection(&self.rules.guardrail, key, &carriers);
             if shield.is_none() && !object.deleting {
                 found.eligible += 1;
             }
             let Some(selector) = selectors.iter().find(|s| self.matches(s, cold, key, object, labels)) else {
                 continue;
             };
-            let spared = exception(selector, &object.labels, labels)
+            let spared = exception(selector, &carriers)
                 .or(shield)
                 .or_else(|| object.deleting.then(|| "it is being deleted".to_owned()))
                 .or_else(|| self.exemption(key));
@@ -73,6 +74,13 @@ impl Engine {
             }
         }
         found
+    }
+
+    /// Labels of what a ScaledObject scales; none where it is not known.
+    fn workload_labels(&self, object: &ScaledObject) -> &Labels {
+        static NONE: Labels = Labels::new();
+        let workload = object.workload.as_ref().and_then(|key| self.inventory.workloads.get(key));
+        workload.map_or(&NONE, |workload| &workload.labels)
     }
 
     fn exemption(&self, key: &ObjectKey) -> Option<String> {
@@ -357,29 +365,24 @@ fn blast_detail(blast: Blast, per: String) -> String {
     )
 }
 
-/// Why an object must never be touched, where it must not.
+/// Why an object must never be touched, where it must not. `labels` are its own, those of its workload and
+/// those of its namespace: any of them protects.
 #[must_use]
-pub fn protection(rail: &Guardrail, key: &ObjectKey, object: &Labels, namespace: &Labels) -> Option<String> {
+pub fn protection(rail: &Guardrail, key: &ObjectKey, labels: &[&Labels]) -> Option<String> {
     if let Some(pattern) = rail.protected_namespaces.iter().find(|p| glob_matches(p, &key.namespace)) {
         return Some(format!("namespace `{}` is protected (`{pattern}`)", key.namespace));
     }
     if rail.protected_objects.contains(key) {
         return Some("it is on the protected list".to_owned());
     }
-    carried(&rail.protected_labels, object, namespace)
-        .map(|(name, value)| format!("label {name}={value} protects it"))
+    carried(&rail.protected_labels, labels).map(|(name, value)| format!("label {name}={value} protects it"))
 }
 
-fn exception(selector: &TargetSelector, object: &Labels, namespace: &Labels) -> Option<String> {
-    carried(&selector.except, object, namespace)
-        .map(|(name, value)| format!("the rule excepts {name}={value}"))
+fn exception(selector: &TargetSelector, labels: &[&Labels]) -> Option<String> {
+    carried(&selector.except, labels).map(|(name, value)| format!("the rule excepts {name}={value}"))
 }
 
-/// The first of the labels that the object or its namespace carries.
-fn carried<'a>(
-    labels: &'a [(Box<str>, Box<str>)],
-    object: &Labels,
-    namespace: &Labels,
-) -> Option<&'a (Box<str>, Box<str>)> {
-    labels.iter().find(|(name, value)| object.get(name) == Some(value) || namespace.get(name) == Some(value))
+/// The first of the wanted labels that somebody carries.
+fn carried<'a>(wanted: &'a [(Box<str>, Box<str>)], labels: &[&Labels]) -> Option<&'a (Box<str>, Box<str>)> {
+    wanted.iter().find(|(name, value)| labels.iter().any(|carried| carried.get(name) == Some(value)))
 }

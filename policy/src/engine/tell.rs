@@ -11,9 +11,19 @@ use crate::decision::{
 };
 use crate::inventory::ObjectKey;
 use crate::rule::{Act, Budget, Mode};
-use crate::time::Span;
+use crate::time::{Span, Timestamp};
 
+use super::hold::{GIVEN_BACK, Hold};
 use super::{Engine, Outcome};
+
+/// What has become so far of the objects of one crossing that are being given back.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(super) struct Returns {
+    /// As they were.
+    back: Vec<ObjectKey>,
+    /// Not, and why.
+    not: Vec<String>,
+}
 
 impl Engine {
     /// Decides something about a breaker, with its why as it stands.
@@ -66,7 +76,7 @@ impl Engine {
         let slots: Vec<u32> = holders.iter().filter_map(|name| self.index.get(name)).copied().collect();
         let why = slots.first().map_or_else(|| hold.why.clone(), |slot| self.why(*slot));
         let ceiling = self.posture.ceiling;
-        let decision = self.numbered(kind, ceiling, why);
+        let mut decision = self.numbered(kind, ceiling, why);
         let loud = is_news(&decision.kind);
         for slot in &slots {
             let name = self.cold[*slot as usize].name.clone();
@@ -74,28 +84,53 @@ impl Engine {
                 self.tell_breaker(*slot, &decision, out);
             }
         }
-        if slots.is_empty() && ceiling >= Mode::Alert {
-            self.tell_unheld(target, &decision, out);
+        if slots.is_empty() {
+            self.tell_unheld(target, &mut decision, out);
         }
         out.decisions.push(decision);
     }
 
-    /// Nobody holds it any more: the routes of the breaker that it was last ordered for are told.
-    fn tell_unheld(&mut self, target: &ObjectKey, decision: &Decision, out: &mut Outcome) {
+    /// Nobody holds it any more: the routes of the breaker that it was last ordered for are told, once, when
+    /// all of its objects are done with, or when one of them does not come back.
+    fn tell_unheld(&mut self, target: &ObjectKey, decision: &mut Decision, out: &mut Outcome) {
         let Some(breaker) = decision.why.breaker.clone() else { return };
-        let DecisionKind::Hold { to, .. } = &decision.kind else { return };
-        let others = self.holds.iter().filter(|(key, h)| {
-            *key != target && h.holders.is_empty() && h.why.breaker.as_ref() == Some(&breaker)
-        });
-        let unfinished = others.count();
-        let news = is_news(&decision.kind);
-        if !(news || (*to == HoldState::Released && unfinished == 0)) {
+        let DecisionKind::Hold { to, detail, .. } = &decision.kind else { return };
+        let crossing = (breaker.name.clone(), decision.why.episode);
+        let unfinished: Vec<(ObjectKey, HoldState)> = self
+            .holds
+            .iter()
+            .filter(|(key, hold)| *key != target && is_given_back_for(hold, &crossing))
+            .map(|(key, hold)| (key.clone(), hold.state))
+            .collect();
+        let returns = self.returns.entry(crossing.clone()).or_default();
+        let mut targets = unfinished.clone();
+        match to {
+            HoldState::Released if detail == GIVEN_BACK => returns.back.push(target.clone()),
+            HoldState::Released => returns.not.push(format!("{target} ({detail})")),
+            other => targets.push((target.clone(), *other)),
+        }
+        targets.extend(returns.back.iter().map(|key| (key.clone(), HoldState::Released)));
+        targets.sort();
+        if !returns.not.is_empty() {
+            decision.why.note = format!("not given back: {}", returns.not.join(", "));
+        }
+        let last = *to == HoldState::Released && unfinished.is_empty();
+        if last {
+            self.returns.remove(&crossing);
+        }
+        if !(last || is_news(&decision.kind)) || decision.mode < Mode::Alert {
             return;
         }
         let budget = breaker.name.split('/').next().unwrap_or("");
         let routes = self.rules.budgets.iter().find(|b| &*b.name == budget);
         let routes = routes.map(|b| routes_for(b, &decision.kind)).unwrap_or_else(|| self.page_routes());
-        self.tell(routes, decision, &breaker, vec![(target.clone(), *to)], Times::default(), out);
+        self.tell(routes, decision, &breaker, targets, Times::default(), out);
+    }
+
+    /// Forgets what was given back of crossings whose other objects somebody holds again.
+    pub(super) fn forget_returns(&mut self) {
+        let holds = &self.holds;
+        self.returns.retain(|crossing, _| holds.values().any(|hold| is_given_back_for(hold, crossing)));
     }
 
     fn all_proven(&self, name: &str) -> bool {
@@ -114,7 +149,7 @@ impl Engine {
     ) {
         for route in routes {
             let id = self.take_order_id();
-            let thread = format!("{}@{}", breaker.name, breaker.start);
+            let thread = format!("{}@{}", breaker.name, decision.why.episode);
             out.notices.push(Notice {
                 id,
                 key: format!("{thread}#{}#{}#{route}", subject_of(&decision.kind), decision.id).into(),
@@ -168,6 +203,7 @@ impl Engine {
             rules: self.rules.id.clone(),
             prices: self.book.id().into(),
             breaker: Some(breaker.clone()),
+            episode: self.now,
             ..Why::default()
         };
         let decision = self.numbered(kind, self.posture.ceiling, why);
@@ -191,6 +227,12 @@ impl Engine {
             None => self.rules.routes.keys().cloned().collect(),
         }
     }
+}
+
+/// Whether a hold that nobody holds any more was ordered for that crossing (breaker, episode).
+fn is_given_back_for(hold: &Hold, crossing: &(Box<str>, Timestamp)) -> bool {
+    let name = hold.why.breaker.as_ref().map(|breaker| &breaker.name);
+    hold.holders.is_empty() && name == Some(&crossing.0) && hold.why.episode == crossing.1
 }
 
 /// Warnings go where `onWarn` says, the rest where `onTrip` says; each stands in for the other.

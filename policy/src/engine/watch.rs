@@ -190,6 +190,7 @@ impl Engine {
             self.tick_breaker(slot, out);
         }
         self.settle_holds(out);
+        self.forget_returns();
         self.inventory_changed = false;
     }
 

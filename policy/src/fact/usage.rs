@@ -77,6 +77,9 @@ pub struct Origin {
     pub tier: Tier,
     /// EC2 capacity type (`spot`, `on-demand`) for instance time, or empty.
     pub capacity: Box<str>,
+    /// How far to believe the fields above as to who pays: `Trusted` in a vendor's own record, `Asserted`
+    /// where an event says them of itself. They decide the price in both.
+    pub record: Trust,
     /// Fields with their trust as the source itself can vouch for them: a token's scope is trusted, what
     /// an event or requestMetadata says is asserted. Name, value, trust.
     pub claims: Vec<(Box<str>, Box<str>, Trust)>,
@@ -101,6 +104,8 @@ pub struct OriginRef<'a> {
     pub tier: Tier,
     /// See [`Origin::capacity`].
     pub capacity: &'a str,
+    /// See [`Origin::record`].
+    pub record: Trust,
     /// See [`Origin::claims`].
     pub claims: &'a [(&'a str, &'a str, Trust)],
 }
@@ -129,6 +134,7 @@ impl OriginRef<'_> {
             put(value);
             put(if *trust == Trust::Trusted { "t" } else { "a" });
         }
+        hasher.write_u8(self.record as u8);
         hasher.write_u8(self.tier as u8);
         hasher.finish128().as_u128()
     }
@@ -143,6 +149,7 @@ impl OriginRef<'_> {
             principal: self.principal.into(),
             tier: self.tier,
             capacity: self.capacity.into(),
+            record: self.record,
             claims: self.claims.iter().map(|(n, v, t)| ((*n).into(), (*v).into(), *t)).collect(),
         }
     }

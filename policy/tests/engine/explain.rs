@@ -197,7 +197,7 @@ const REASONS: [&str; 15] = [
 fn each_reason_why_nothing_happened_has_its_golden() {
     for reason in REASONS {
         let world = world_of(reason);
-        let who = if reason == "untrusted" { "agent-daily/acme?" } else { "acme" };
+        let who = if reason == "untrusted" { "agent-daily/acme=asserted" } else { "acme" };
         let answers = world.engine.explain(who, world.clock.wall);
         assert!(answers.iter().any(|a| name_of(&a.reason) == reason), "{reason}: {answers:?}");
         let lines: Vec<String> = answers

@@ -224,3 +224,46 @@ fn a_new_object_of_a_tripped_tenant_is_stopped_too() {
     world.pass("1s");
     assert_eq!(world.ordered(), ["pause acme/worker"]);
 }
+
+/// acme's api, batch and worker are held, and the day has ended: they are being given back.
+fn three_being_given_back() -> World {
+    let mut world = World::new();
+    for name in ["batch", "worker"] {
+        let object = inventory(&["acme"]).scaled_objects.remove(&scaled_object("acme")).unwrap();
+        let object = policy::inventory::ScaledObject { workload: None, ..object };
+        let key = policy::inventory::ObjectKey::scaled_object("acme", name);
+        world.take(vec![Fact::Inventory(InventoryChange::ScaledObject(key, object))]);
+    }
+    world.spend("acme", "51");
+    assert_eq!(world.orders.len(), 3);
+    for order in std::mem::take(&mut world.orders) {
+        let took = policy::time::Span::from_millis(150);
+        world.receipt(order.id, ReceiptOutcome::Verified { signs: Vec::new(), took });
+    }
+    world.pass("12h");
+    world
+}
+
+#[test]
+fn the_last_word_of_a_give_back_lists_all_of_its_objects_and_what_did_not_come_back() {
+    let mut world = three_being_given_back();
+    let orders = std::mem::take(&mut world.orders);
+    let told = world.notices.len();
+    let took = policy::time::Span::from_millis(150);
+    let back = |world: &mut World, at: usize| {
+        world.receipt(orders[at].id, ReceiptOutcome::Verified { signs: Vec::new(), took });
+    };
+    back(&mut world, 0);
+    world.receipt(orders[1].id, ReceiptOutcome::RestoreIncomplete { signs: Vec::new() });
+    assert_eq!(world.notices.len(), told + 1, "one that does not come back is news at once");
+    let states: Vec<&str> = world.notices[told].targets.iter().map(|(_, state)| state.word()).collect();
+    assert_eq!(states, ["Released", "Restoring", "Restoring"]);
+    world.take(vec![Fact::Inventory(InventoryChange::Gone(orders[2].target.clone()))]);
+    back(&mut world, 1);
+    assert_eq!(world.notices.len(), told + 2, "one last word");
+    let last = world.notices.last().unwrap();
+    let names: Vec<&str> = last.targets.iter().map(|(key, _)| &*key.name).collect();
+    assert_eq!(names, ["api", "batch"]);
+    let note = &last.decision.why.note;
+    assert_eq!(note, "not given back: ScaledObject/acme/worker (the object is gone)");
+}

@@ -3,6 +3,7 @@
 mod explain;
 mod holds;
 mod ledger;
+mod names;
 mod safety;
 mod trips;
 mod world;

@@ -279,3 +279,39 @@ fn a_removed_budget_never_gives_back_silently() {
     world.reset("tenant-daily/acme");
     assert_eq!(world.ordered(), ["restore acme/api"]);
 }
+
+#[test]
+fn a_pushed_event_cannot_charge_the_budget_of_a_region_that_its_token_does_not_fix() {
+    let mut eu = daily("region-daily", "50", Mode::Enforce);
+    eu.per_each = vec!["region".into()];
+    let mut world = World::with(vec![eu]);
+    let now = world.clock.wall;
+    let Fact::Usage(mut batch) = world.usage("a", "acme", "60", now, false) else { panic!("usage") };
+    batch.origins[0].record = policy::subject::Trust::Asserted;
+    world.take(vec![Fact::Usage(batch)]);
+    assert_eq!(world.state("region-daily/us-east-1"), "none");
+    assert_eq!(world.sum("region-daily/us-east-1=asserted"), usd("60"), "it has its price all the same");
+    assert!(world.orders.is_empty());
+    let Fact::Usage(mut batch) = world.usage("b", "acme", "60", now, false) else { panic!("usage") };
+    batch.origins[0].record = policy::subject::Trust::Asserted;
+    batch.origins[0].claims.push(("region".into(), "us-east-1".into(), policy::subject::Trust::Trusted));
+    batch.digests[0] += 1;
+    world.take(vec![Fact::Usage(batch)]);
+    assert_eq!(world.sum("region-daily/us-east-1"), usd("60"), "the token says so");
+}
+
+#[test]
+fn a_label_of_the_workload_protects_the_object_that_scales_it() {
+    let mut world = World::new();
+    let mut rules = world.rules.clone();
+    rules.guardrail.protected_labels.push(("tier".into(), "critical".into()));
+    rules.id = "r2".into();
+    world.reload(rules);
+    let mut all = inventory(&["acme", "blue"]);
+    let workload = all.workloads.get_mut(&crate::world::deployment("acme")).unwrap();
+    workload.labels.insert("tier".into(), "critical".into());
+    world.take(vec![Fact::Inventory(policy::inventory::InventoryChange::Snapshot(all))]);
+    world.spend("acme", "51");
+    world.spend("blue", "51");
+    assert_eq!(world.ordered(), ["pause blue/api"]);
+}

@@ -175,3 +175,93 @@ fn an_override_holds_for_its_tenant_until_it_ends() {
 fn what_every_charge_touches_is_one_cache_line() {
     assert_eq!(size_of::<Hot>(), 64);
 }
+
+fn burst(max_trips_per_window: u32) -> World {
+    let mut budget = daily("burst", "50", Mode::Enforce);
+    budget.window = WindowSpec::Rolling(Span::from_hours(1));
+    budget.restore.when = RestoreWhen::Below("90%".parse().unwrap());
+    budget.restore.max_trips_per_window = max_trips_per_window;
+    World::with(vec![budget])
+}
+
+#[test]
+fn a_flapping_breaker_stays_tripped_after_as_many_trips_as_its_rule_allows_and_says_so() {
+    let (pause, restore) = ("pause acme/api", "restore acme/api");
+    for (most, want) in [(9, vec![pause, restore, pause, restore]), (2, vec![pause, restore, pause])] {
+        let (world, orders) = flap(most);
+        assert_eq!(orders, want, "at most {most} trips");
+        assert_eq!(world.hold("acme").is_some(), most == 2);
+    }
+    let (mut world, _) = flap(2);
+    let trips: Vec<&str> = world
+        .notices
+        .iter()
+        .filter(|n| matches!(n.decision.kind, DecisionKind::Tripped { .. }))
+        .map(|n| n.decision.why.note.as_str())
+        .collect();
+    assert_eq!((trips.len(), trips[0]), (2, ""), "{trips:?}");
+    assert!(trips[1].contains("maxTripsPerWindow"), "{trips:?}");
+    world.pass("19m");
+    assert_eq!(world.ordered(), ["restore acme/api"], "once the first trip is an hour old");
+}
+
+/// Trips at 0:39; the first 20 USD leave at 1:00 and it is given back; trips again at 1:01; the second 20 USD
+/// leave at 1:20. What was ordered until 1:22.
+fn flap(most: u32) -> (World, Vec<String>) {
+    let mut world = burst(most);
+    let mut orders = Vec::new();
+    for (dollars, then) in [("20", "20m"), ("20", "19m"), ("11", "22m"), ("20", "21m")] {
+        world.spend("acme", dollars);
+        orders.extend(world.ordered());
+        world.obey_all();
+        world.pass(then);
+        orders.extend(world.ordered());
+        world.obey_all();
+    }
+    (world, orders)
+}
+
+#[test]
+fn trips_of_an_earlier_time_do_not_keep_a_rolling_breaker_tripped_for_ever() {
+    let mut world = burst(2);
+    for day in 0..4 {
+        world.spend("acme", "51");
+        assert_eq!(world.ordered(), ["pause acme/api"], "day {day}");
+        world.obey_all();
+        world.pass("2h");
+        assert_eq!(world.ordered(), ["restore acme/api"], "day {day}");
+        world.obey_all();
+        world.pass("22h");
+    }
+}
+
+#[test]
+fn warning_trip_proof_and_give_back_of_one_crossing_share_one_thread() {
+    let mut calendar = daily("burst", "50", Mode::Enforce);
+    calendar.restore.when = RestoreWhen::WindowRolls;
+    for mut world in [burst(9), World::with(vec![calendar])] {
+        let mut threads = Vec::new();
+        for (dollars, then) in [("41", "1m"), ("10", "1m"), ("0.01", "13h")] {
+            world.spend("acme", dollars);
+            world.obey_all();
+            world.pass(then);
+            world.obey_all();
+        }
+        let mut kinds = Vec::new();
+        for notice in &world.notices {
+            kinds.push(match &notice.decision.kind {
+                DecisionKind::Hold { to, .. } => to.word(),
+                DecisionKind::Warned { .. } => "Warned",
+                DecisionKind::Tripped { .. } => "Tripped",
+                DecisionKind::Released { .. } => "being given back",
+                other => panic!("{other:?}"),
+            });
+            threads.push(notice.thread.clone());
+        }
+        assert_eq!(kinds, ["Warned", "Tripped", "Verified", "being given back", "Released"]);
+        threads.dedup();
+        assert_eq!(threads.len(), 1, "{threads:?}");
+        world.spend("acme", "51");
+        assert_ne!(world.notices.last().unwrap().thread, threads[0], "the next crossing is another story");
+    }
+}

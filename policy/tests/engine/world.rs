@@ -114,7 +114,12 @@ pub fn inventory(tenants: &[&str]) -> Inventory {
             ..ScaledObject::default()
         };
         all.scaled_objects.insert(scaled_object(tenant), object);
-        let workload = Workload { uid: format!("uid-d-{tenant}").into(), replicas: 3, status_replicas: 3 };
+        let workload = Workload {
+            uid: format!("uid-d-{tenant}").into(),
+            replicas: 3,
+            status_replicas: 3,
+            ..Workload::default()
+        };
         all.workloads.insert(deployment(tenant), workload);
     }
     all
@@ -184,6 +189,7 @@ impl World {
             }),
             flags: UsageFlags::default(),
             origin: OriginRef {
+                record: Trust::Trusted,
                 provider: "aws.bedrock",
                 account: "111122223333",
                 region: "us-east-1",
@@ -272,8 +278,12 @@ impl World {
     }
 
     pub fn scale(&mut self, tenant: &str, replicas: u32) -> Outcome {
-        let workload =
-            Workload { uid: format!("uid-d-{tenant}").into(), replicas, status_replicas: replicas };
+        let workload = Workload {
+            uid: format!("uid-d-{tenant}").into(),
+            replicas,
+            status_replicas: replicas,
+            ..Workload::default()
+        };
         self.take(vec![Fact::Inventory(InventoryChange::Workload(deployment(tenant), workload))])
     }
 
