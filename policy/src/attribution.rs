@@ -152,7 +152,10 @@ fn believe(
     for (claim, value, _) in reserved.chain(others) {
         let Some(name) = field_of(rules, claim) else { continue };
         if delegate.fields.iter().any(|f| **f == *name) {
-            fix(subject, name, value, &format!("delegate {principal}, {claim}"));
+            if subject.trusted(name).is_none() {
+                fix(subject, name, value, &format!("delegate {principal}, {claim}"));
+                subject.set_chosen(name);
+            }
         }
     }
 }

@@ -70,6 +70,9 @@ pub struct Attribute {
     pub trust: Trust,
     /// The rule or evidence that set it, for people ("delegate 111122223333:role/gw, requestMetadata.tenant").
     pub evidence: Box<str>,
+    /// A caller chose the value, so there may be any number of them; the others are as many as an operator,
+    /// AWS or the cluster has.
+    pub chosen: bool,
 }
 
 /// Who or what a fact is about: attributes sorted by name, at most one for each name.
@@ -84,12 +87,24 @@ impl Subject {
         if value.is_empty() {
             return;
         }
-        let attribute =
-            Attribute { name: name.into(), value: value.into(), trust, evidence: evidence.into() };
+        let attribute = Attribute {
+            name: name.into(),
+            value: value.into(),
+            trust,
+            evidence: evidence.into(),
+            chosen: trust == Trust::Asserted,
+        };
         match self.attributes.binary_search_by(|a| (*a.name).cmp(name)) {
             Ok(at) if self.attributes[at].trust <= trust => self.attributes[at] = attribute,
             Ok(_) => {}
             Err(at) => self.attributes.insert(at, attribute),
+        }
+    }
+
+    /// Marks the value of a field as one that a caller chose, although it is believed.
+    pub fn set_chosen(&mut self, name: &str) {
+        if let Ok(at) = self.attributes.binary_search_by(|a| (*a.name).cmp(name)) {
+            self.attributes[at].chosen = true;
         }
     }
 

@@ -245,7 +245,8 @@ impl Engine {
         if let Some(slot) = self.index.get(&name) {
             return *slot;
         }
-        if !budget.per_each.is_empty() && !self.admit_subject(source, out) {
+        let chosen = budget.per_each.iter().any(|f| subject.get(f).is_some_and(|a| a.chosen));
+        if !budget.per_each.is_empty() && !self.admit_subject(source, chosen, out) {
             values = budget.per_each.iter().map(|_| NOBODY).collect();
             name = breaker_name(budget, &values);
             if let Some(slot) = self.index.get(&name) {

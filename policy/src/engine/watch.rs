@@ -136,9 +136,10 @@ impl Engine {
         self.page_once(&format!("source {source} {why}"), QUIET, kind, out);
     }
 
-    /// A new subject from a source; false when the source brings more than it may in an hour, or when there
-    /// are as many breakers as there may ever be.
-    pub(super) fn admit_subject(&mut self, source: &str, out: &mut Outcome) -> bool {
+    /// A new subject from a source; false when the source brings more than it may in an hour of those whose
+    /// names callers `chose`, or when there are as many breakers as there may ever be. Names that a rule, a
+    /// token or the cluster gives are not made up, and a flood of others must not keep them from their budget.
+    pub(super) fn admit_subject(&mut self, source: &str, chosen: bool, out: &mut Outcome) -> bool {
         let most = self.rules.attribution.max_new_subjects_per_source;
         let full = self.hot.len() >= MOST_BREAKERS;
         let hour = self.now.millis().div_euclid(3_600_000);
@@ -147,8 +148,8 @@ impl Engine {
             status.hour = hour;
             status.new_subjects = 0;
         }
-        if !full && (most == 0 || status.new_subjects < most) {
-            status.new_subjects += 1;
+        if !full && (!chosen || most == 0 || status.new_subjects < most) {
+            status.new_subjects += u32::from(chosen);
             return true;
         }
         status.over_cap += 1;
@@ -235,9 +236,9 @@ mod tests {
         let mut out = Outcome::default();
         let window = Window { start: Timestamp::MIN, end: Timestamp::MAX };
         engine.hot.resize(MOST_BREAKERS - 1, Hot::new(window));
-        assert!(engine.admit_subject("gateway", &mut out));
+        assert!(engine.admit_subject("gateway", false, &mut out));
         engine.hot.push(Hot::new(window));
-        assert!(!engine.admit_subject("gateway", &mut out));
+        assert!(!engine.admit_subject("gateway", false, &mut out));
         assert_eq!((engine.sources["gateway"].over_cap, out.decisions.len()), (1, 1));
     }
 }

@@ -125,16 +125,37 @@ fn only_trusted_values_select_targets_and_nobodys_money_stops_nobody() {
     assert!(world.orders.is_empty());
 }
 
+/// A usage for a tenant whom a shared gateway names.
+fn take_named(world: &mut World, id: &str, tenant: &str) {
+    let Fact::Usage(mut batch) = world.usage(id, tenant, "0.01", world.clock.wall, false) else {
+        panic!("usage")
+    };
+    batch.origins[0].principal = GATEWAY.into();
+    batch.origins[0].claims[0].2 = policy::subject::Trust::Asserted;
+    batch.digests[0] ^= 1 << 40;
+    world.take(vec![Fact::Usage(batch)]);
+}
+
+const GATEWAY: &str = "arn:aws:sts::111122223333:assumed-role/gateway/session";
+
 #[test]
 fn made_up_tenants_are_capped_and_counted_as_nobodys() {
     let mut world = World::new();
+    let mut rules = world.rules.clone();
+    rules.id = "r2".into();
+    let (principal, fields) = ("111122223333:role/gateway".into(), vec!["tenant".into()]);
+    rules.attribution.delegates =
+        vec![policy::rule::Delegate { principal, fields, place: Default::default() }];
+    world.reload(rules);
     for n in 0..3000 {
-        world.spend(&format!("t{n}"), "0.01");
+        take_named(&mut world, &format!("m{n}"), &format!("t{n}"));
     }
     let view = world.engine.view(world.clock.wall);
     assert_eq!(view.breakers.len(), 1001, "a thousand, and unattributed");
     assert_eq!(world.sum("tenant-daily/unattributed"), usd("20"));
     assert_eq!(world.pages().len(), 1);
+    world.spend("acme", "51");
+    assert_eq!(world.ordered(), ["pause acme/api"], "whom an operator named has a budget all the same");
 }
 
 /// A usage of a model that somebody made up.
