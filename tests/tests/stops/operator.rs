@@ -31,7 +31,7 @@ async fn without_keda_nothing_is_called_stopped_until_it_is_back_and_the_stop_is
 
     let told: Vec<String> = stage.messages("keda-gone").await?.iter().map(gist).collect();
     assert_eq!(told, ["tripped", "hold Verified", "released", "commanded", "hold Released"]);
-    assert_eq!(stage.writes("keda-gone").await?, ["patch scaledobjects 200"; 2], "one stop, one return");
+    assert_eq!(stage.changes("keda-gone").await?, ["patch scaledobjects 200"; 2], "one stop, one return");
     let lease = ["create leases 201 breakerbox/breakerbox", "update leases 200 breakerbox/breakerbox"];
     assert_eq!(stage.writes_elsewhere().await?, lease.map(String::from).into());
     Ok(())

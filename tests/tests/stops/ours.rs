@@ -39,7 +39,7 @@ async fn of_three_tenants_the_one_over_its_limit_is_stopped_and_given_back_as_it
         assert_eq!(stage.posts(quiet).await?, [""; 0], "{quiet}");
         assert_eq!(stage.writes(quiet).await?, [""; 0], "{quiet}");
     }
-    assert_eq!(stage.writes("three-over").await?, ["patch scaledobjects 200"; 2], "one stop, one return");
+    assert_eq!(stage.changes("three-over").await?, ["patch scaledobjects 200"; 2], "one stop, one return");
     let lease = ["create leases 201 breakerbox/breakerbox", "update leases 200 breakerbox/breakerbox"];
     assert_eq!(stage.writes_elsewhere().await?, lease.map(String::from).into(), "and nothing else anywhere");
     Ok(())

@@ -27,7 +27,7 @@ async fn held_by_two(tenant: &str, first: &str, release: [&str; 2]) -> Result<()
     workload.wait_running(1).await?;
     stage.given_back(tenant).await?;
     assert_eq!(shape(&workload).await?, before);
-    assert_eq!(stage.writes(tenant).await?, ["patch scaledobjects 200"; 2], "one stop, one return");
+    assert_eq!(stage.changes(tenant).await?, ["patch scaledobjects 200"; 2], "one stop, one return");
     Ok(())
 }
 

@@ -188,6 +188,13 @@ impl Stage {
         Ok(all.iter().filter(|w| w.namespace == tenant).map(told).collect())
     }
 
+    /// What the API server took of that: a write that lost a race is done again, and is no second one.
+    pub async fn changes(&self, tenant: &str) -> Result<Vec<String>> {
+        let mut all = self.writes(tenant).await?;
+        all.retain(|write| !write.ends_with(" 409"));
+        Ok(all)
+    }
+
     /// What breakerbox wrote outside of the tenants' namespaces: each kind of write once.
     pub async fn writes_elsewhere(&self) -> Result<BTreeSet<String>> {
         let all = self.cluster.writes_by("breakerbox").await?;
