@@ -293,15 +293,14 @@ impl Engine {
         self.give_order(target, Effect::PauseToZero, out);
     }
 
-    /// Whether a breaker that holds the target is still tripped, with its orders given (F7).
+    /// Whether a breaker that holds the target is still tripped, with its orders given (F7), and would still
+    /// choose it: a namespace may have gone to another tenant since.
     fn has_cause(&self, target: &ObjectKey) -> bool {
-        self.holds.get(target).is_some_and(|hold| {
-            hold.holders.iter().any(|name| {
-                self.index
-                    .get(name)
-                    .is_some_and(|s| self.trip_of(*s).is_some_and(|t| t.stage == Stage::Ordered))
-            })
-        })
+        let Some(hold) = self.holds.get(target) else { return false };
+        let slots = hold.holders.iter().filter_map(|name| self.index.get(name)).copied();
+        slots
+            .filter(|slot| self.trip_of(*slot).is_some_and(|trip| trip.stage == Stage::Ordered))
+            .any(|slot| self.expand(slot).targets.contains(target))
     }
 
     /// A raise whose change was never seen (a watch that was down) is found by looking at what is.

@@ -4,6 +4,7 @@ mod explain;
 mod holds;
 mod ledger;
 mod names;
+mod nasty;
 mod safety;
 mod trips;
 mod world;
