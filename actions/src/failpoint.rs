@@ -1,21 +1,24 @@
 //! The instants at which a crash is tried: before and after each write and each receipt.
 //!
 //! Without the feature `failpoints` they are nothing at all. With it, `FAILPOINTS=pause::after_apply=return(abort)`
-//! ends the process there as a `kill -9` would: no destructor runs, nothing is flushed.
+//! ends the process there as a `kill -9` would: no destructor runs, nothing is flushed. The daemon has
+//! instants of its own, by the same macro.
 
 /// An instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Point(&'static str);
 
-macro_rules! points {
+/// Names instants, and lists them in `ALL`: a test goes through that list, so none can be forgotten.
+#[macro_export]
+macro_rules! failpoints {
     ($($name:ident = $text:literal: $doc:literal;)*) => {
-        $(#[doc = $doc] pub const $name: Point = Point($text);)*
+        $(#[doc = $doc] pub const $name: $crate::failpoint::Point = $crate::failpoint::Point::new($text);)*
         /// All of them, for the tests that crash at each.
-        pub const ALL: &[Point] = &[$($name),*];
+        pub const ALL: &[$crate::failpoint::Point] = &[$($name),*];
     };
 }
 
-points! {
+failpoints! {
     PAUSE_BEFORE_PREPARED = "pause::before_prepared": "The prior state is read, and nowhere recorded.";
     PAUSE_AFTER_PREPARED = "pause::after_prepared": "The prior state is durable, nothing is written.";
     PAUSE_BEFORE_APPLY = "pause::before_apply": "The guard has said yes to the apply.";
@@ -35,6 +38,12 @@ points! {
 }
 
 impl Point {
+    /// An instant of that name; for [`failpoints!`](crate::failpoints).
+    #[must_use]
+    pub const fn new(name: &'static str) -> Self {
+        Self(name)
+    }
+
     /// Its name, as `FAILPOINTS` takes it.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -42,9 +51,11 @@ impl Point {
     }
 
     /// Execution has come here.
-    pub(crate) fn reached(self) {
+    pub fn reached(self) {
         fail::fail_point!(self.0, |what: Option<String>| {
             if what.as_deref() == Some("abort") {
+                // The one thing that is said: which of several ends of a process this was.
+                eprintln!("failpoint {}", self.0);
                 std::process::abort();
             }
         });

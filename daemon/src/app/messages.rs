@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
+use crate::failpoint;
 use crate::observe::Observed;
 use crate::turn::{Handle, Telling};
 use crate::wiring::Messenger;
@@ -81,6 +82,7 @@ impl Post {
     async fn tell(&self, mut telling: Telling) {
         let mut wait = FIRST;
         loop {
+            failpoint::MESSAGE_BEFORE_SEND.reached();
             let answers = self.messenger.deliver(&telling.notice, telling.repeat).await;
             let failures: Vec<_> =
                 answers.iter().filter_map(|(to, sent)| sent.as_ref().err().map(|e| (to, e))).collect();
@@ -117,5 +119,6 @@ impl Post {
         let receipt = Receipt { order: telling.notice.id, at, guard: Vec::new(), outcome };
         // The turn may have ended: then the message counts as not delivered, and is repeated as one.
         let _ = self.handle.receipt(receipt).await;
+        failpoint::MESSAGE_SETTLED.reached();
     }
 }

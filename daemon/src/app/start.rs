@@ -125,7 +125,8 @@ impl App {
             stop: stop.clone(),
         };
         tasks.spawn(post.run(notices));
-        tasks.spawn(again(open, notice, deps.actuator.clone(), handle.clone(), orders));
+        let (may, may_act) = watch::channel(deps.leading.is_none());
+        tasks.spawn(again(open, notice, deps.actuator.clone(), handle.clone(), orders, may_act));
         for (source, positions) in deps.sources.into_iter().zip(positions) {
             let context = SourceContext {
                 intake: intake.clone(),
@@ -146,7 +147,7 @@ impl App {
         tasks.spawn(reload.run());
         let (end, ended) = watch::channel(None);
         if let Some(leading) = deps.leading {
-            tasks.spawn(follow_lease(leading, circumstances, handle.clone(), end, stop.clone()));
+            tasks.spawn(follow_lease(leading, circumstances, handle.clone(), end, may, stop.clone()));
         }
         let addr = listener.local_addr().map_err(|e| StartError::Listen(config.listen.to_string(), e))?;
         let ingest = deps.ingest.map(|routes| routes(Ingest { intake: intake.clone(), id_key, pressure }));
@@ -294,6 +295,7 @@ async fn again(
     actuator: Option<Arc<dyn Actuator>>,
     handle: Handle,
     mut orders: mpsc::Receiver<Order>,
+    mut may_act: watch::Receiver<bool>,
 ) {
     if !open.orders.is_empty() || !open.notices.is_empty() {
         tracing::info!(
@@ -316,6 +318,11 @@ async fn again(
         }
         return;
     };
+    // Without the Lease the guard would refuse them, and a refusal resolves an order: the stop would then wait
+    // for the engine to give another. No new order comes meanwhile, since the posture is to observe.
+    if !open.orders.is_empty() && may_act.wait_for(|may| *may).await.is_err() {
+        return;
+    }
     for order in open.orders {
         actuator.dispatch(order, &handle).await;
     }
@@ -341,6 +348,7 @@ async fn follow_lease(
     mut circumstances: Circumstances,
     handle: Handle,
     end: watch::Sender<Option<Arc<Ended>>>,
+    may_act: watch::Sender<bool>,
     stop: CancellationToken,
 ) {
     loop {
@@ -350,12 +358,15 @@ async fn follow_lease(
             end.send_replace(Some(Arc::new(Ended::LeaseLost(why))));
             return;
         }
+        let leads = now == Leading::Yes;
         if circumstances.leading.as_ref() != Some(&now) {
             circumstances.leading = Some(now);
             if handle.fact(Fact::Posture(posture_of(&circumstances))).await.is_err() {
                 return;
             }
         }
+        // After the posture: the guard reads the ceiling that comes with it.
+        may_act.send_replace(leads);
         tokio::select! {
             () = stop.cancelled() => return,
             changed = leading.changed() => if changed.is_err() {

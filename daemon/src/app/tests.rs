@@ -492,6 +492,25 @@ async fn the_lease_raises_what_may_be_done_and_its_loss_ends_the_process() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_open_at_a_restart_waits_for_the_lease_and_is_not_refused_for_want_of_it() {
+    let mut world = World::new();
+    world.lead = Some(watch::channel(Leading::Yes).0);
+    let running = world.run().await;
+    world.spend(&running, "c1", "acme", 4).await;
+    let order = world.order().await;
+    running.drain().await.unwrap();
+    world.lead = Some(watch::channel(Leading::No("the dead one holds it".into())).0);
+    let running = world.run().await;
+    // So many turns later it would long have been given again.
+    let turn = until(&running, |_| true).await.turn;
+    until(&running, |status| status.turn > turn + 5).await;
+    assert!(world.orders.try_recv().is_err(), "the guard would have refused it");
+    world.lead.as_ref().unwrap().send_replace(Leading::Yes);
+    assert_eq!(world.order().await, order, "the same order, by its number");
+    running.drain().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn other_limits_and_another_install_id_hold_from_the_next_start_on() {
     let mut world = World::new();
     world.ceiling = "observe";

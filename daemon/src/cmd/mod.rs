@@ -114,7 +114,8 @@ async fn dispatch(cli: Cli) -> Outcome {
         Command::Release { object: None, .. } => release::all(&common).await,
         Command::Demo { seed, log } => demo::run(&common, seed, log).await,
         Command::Version => {
-            anstream::println!("breakerbox {}", env!("CARGO_PKG_VERSION"));
+            let build = if fail::has_failpoints() { " (with failpoints, for tests only)" } else { "" };
+            anstream::println!("breakerbox {}{build}", env!("CARGO_PKG_VERSION"));
             Ok(DONE)
         }
     }

@@ -76,9 +76,6 @@ pub enum JournalError {
         /// Turn of the newest usable snapshot; 0 without one.
         snapshot: u64,
     },
-    /// A failpoint said so (tests only).
-    #[error("failpoint `{0}`")]
-    Injected(&'static str),
 }
 
 impl JournalError {

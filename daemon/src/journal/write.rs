@@ -1,6 +1,5 @@
 //! The commit of a turn.
 
-use fail::fail_point;
 use policy::decision::{Decision, Notice, Order};
 use policy::engine::Rollup;
 use policy::fact::{Fact, Receipt};
@@ -9,6 +8,7 @@ use rusqlite::{OptionalExtension as _, Transaction, params};
 use super::record::{Committed, Delivery, TurnRecord, TurnRef, decision_word, fingerprint, outcome_word};
 use super::rollup::signed;
 use super::{Journal, JournalError};
+use crate::failpoint;
 
 impl Journal {
     /// Makes a turn durable: facts, decisions, orders, notices, receipts and deliveries in one commit.
@@ -36,9 +36,9 @@ impl Journal {
         if roll {
             self.rollups.write(&tx, seq, record.accounts)?;
         }
-        fail_point!("journal::before_commit", |_| Err(JournalError::Injected("journal::before_commit")));
+        failpoint::before_commit(record);
         tx.commit().map_err(JournalError::sql("commit a turn"))?;
-        fail_point!("journal::after_commit", |_| Err(JournalError::Injected("journal::after_commit")));
+        failpoint::after_commit(record);
         self.seq = seq;
         if roll {
             self.rollups.written(seq, now);

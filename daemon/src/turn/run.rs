@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use fail::fail_point;
 use policy::engine::Outcome;
 use policy::fact::{Clock, Fact};
 
@@ -51,11 +50,11 @@ impl Turn {
         let outcome = self.parts.engine.step(clock, &batch.facts);
         let committed = self.commit(clock, &batch, &outcome)?;
         self.parts.observed.turn(&batch.facts, batch.rows, &outcome, began.elapsed());
-        fail_point!("turn::after_commit");
         self.parts.letters.put(&outcome.letters);
+        // Before the acks: whoever hears that a posture or a freeze is durable may go by it.
+        self.tell_levers_after(&batch.facts, &outcome);
         self.ack(&mut batch, &outcome);
         self.pass_on(&outcome, &committed);
-        self.tell_levers_after(&batch.facts, &outcome);
         if let Some(tell) = batch.command {
             // The person may have gone; the command is taken all the same.
             let _ = tell.send(Box::new(outcome));

@@ -11,6 +11,7 @@ use policy::rule::{Mode, RuleSet};
 
 use super::{Levers, Messenger, SendFailure, Sent};
 use crate::clock::Clock;
+use crate::failpoint;
 use crate::journal::Delivery;
 use crate::turn::Handle;
 
@@ -64,6 +65,7 @@ impl DeliveryLog for Deliveries {
     }
 
     async fn record(&self, delivered: Delivered) {
+        failpoint::MESSAGE_SENT.reached();
         let Delivered { key, thread, receiver, handle } = delivered;
         let delivery = Delivery { key, receiver, thread, handle, at: self.clock.read().wall };
         self.known().take(&delivery);
@@ -71,6 +73,7 @@ impl DeliveryLog for Deliveries {
             // The turn may have ended: then the message is sent once more after the start, as a repeat.
             let _ = turn.delivered(delivery).await;
         }
+        failpoint::MESSAGE_RECORDED.reached();
     }
 }
 

@@ -3,10 +3,12 @@
 //! Why the binary and not the library: `kill -9` is only true of a process. What each test wants to know
 //! it asks over HTTP or the command line, as people and scripts do.
 
+mod after;
 mod http;
 mod process;
 mod site;
 
+pub use after::{Stage, notices_of, orders_of};
 pub use http::{Answer, get, post};
 pub use process::{Daemon, binary, cli};
 pub use site::{PICOS_PER_TOKEN, Site, TOKEN, YEARLY_BUDGET, bedrock_record, breakers, now, usage_event};

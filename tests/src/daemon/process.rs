@@ -2,13 +2,15 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use policy::time::Timestamp;
 
-use super::{Site, http};
+use super::{Site, http, now};
 use crate::servers::wait_until;
 
 /// A running daemon; killed when dropped.
@@ -17,6 +19,7 @@ pub struct Daemon {
     child: Child,
     log: PathBuf,
     port: u16,
+    started: Timestamp,
 }
 
 /// The binary, beside the tests that cargo built.
@@ -46,7 +49,33 @@ impl Daemon {
         command.env_remove("KUBECONFIG").env("RUST_BACKTRACE", "1");
         command.envs(environment.iter().copied());
         command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
-        Ok(Self { child: command.spawn()?, log, port: site.port })
+        let started = Timestamp::parse_rfc3339(&now()?)?;
+        Ok(Self { child: command.spawn()?, log, port: site.port, started })
+    }
+
+    /// Starts the daemon of a site with a failpoint armed: it ends by `SIGABRT` where `points` says, in the
+    /// words of the crate `fail` (`pause::after_apply=return(abort)`).
+    ///
+    /// # Errors
+    /// As [`Daemon::spawn`], and when the binary was built without failpoints.
+    pub fn armed(site: &Site, points: &str) -> Result<Self> {
+        static COMPILED_IN: OnceLock<bool> = OnceLock::new();
+        let version = || Command::new(binary()?).arg("version").output().context("ask for the version");
+        let there = match COMPILED_IN.get() {
+            Some(there) => *there,
+            None => {
+                let said = String::from_utf8(version()?.stdout)?;
+                *COMPILED_IN.get_or_init(|| said.contains("failpoints"))
+            }
+        };
+        if !there {
+            bail!(
+                "`{}` was built without failpoints: `cargo test --workspace` builds it with them, and so does \
+                 `cargo build -p daemon --features failpoints`",
+                binary()?.display()
+            );
+        }
+        Self::spawn(site, &[("FAILPOINTS", points)])
     }
 
     /// Starts the daemon of a site and waits until it is ready.
@@ -105,6 +134,12 @@ impl Daemon {
         })
         .await?;
         status.context("it ended")
+    }
+
+    /// When it was started, in whole seconds.
+    #[must_use]
+    pub const fn started(&self) -> Timestamp {
+        self.started
     }
 
     /// Whether it runs.

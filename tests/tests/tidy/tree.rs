@@ -114,3 +114,12 @@ fn policy_alone_reaches_no_runtime_no_socket_no_randomness_and_no_clock() {
     );
     none("`policy` reaches", &wrong);
 }
+
+#[test]
+fn no_build_that_ships_has_failpoints() {
+    let features = |edges: &str| tree(&["--workspace", edges])["fail"].values().flatten().cloned().collect();
+    let shipped: BTreeSet<String> = features("--edges=normal,build");
+    let tested: BTreeSet<String> = features("--edges=normal,build,dev");
+    assert!(!shipped.contains("failpoints"), "a dependency that is no dev-dependency asks for them");
+    assert!(tested.contains("failpoints"), "the tests of a crash would test nothing");
+}

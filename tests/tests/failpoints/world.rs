@@ -1,0 +1,244 @@
+//! One daemon's folder, a cluster and a receiver of messages; lives of the daemon, and how each ended.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::process::ExitStatusExt as _;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::Api;
+use kube::api::{DeleteParams, Patch, PatchParams};
+use policy::time::Timestamp;
+use serde_json::{Value, json};
+use tests::daemon::{Daemon, Site, Stage, bedrock_record, cli, get, now, orders_of};
+use tests::servers::{Admin, Cluster, Role, Tenant, wait_for};
+use wiremock::matchers::method;
+use wiremock::{Mock, MockServer, ResponseTemplate};
+
+/// For what takes a second or two on an idle machine.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// 20 million tokens at 3.30 USD per million: over the limit of 50 USD.
+const OVER: u64 = 20_000_000;
+
+/// Pods of each tenant.
+pub const PODS: i32 = 2;
+
+/// What brings a daemon to the point at which it is to die.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// Nothing: what its journal holds open.
+    Resume,
+    /// The tenant crosses its limit.
+    Spend,
+    /// Somebody scales the held workload up.
+    Raise,
+    /// A person resets the breaker.
+    Reset,
+}
+
+/// How a daemon died.
+pub struct Death {
+    /// The failpoint.
+    pub point: String,
+    /// How far each order was that was not resolved.
+    pub open: Vec<Stage>,
+}
+
+pub struct World {
+    pub cluster: &'static Cluster,
+    pub admin: Admin,
+    pub site: Site,
+    pub hook: MockServer,
+    pub deaths: Vec<Death>,
+    /// Tokens that were written to the logs, by tenant.
+    pub spent: BTreeMap<String, u64>,
+    files: u32,
+}
+
+fn rules(tenants: &[&str], hook: &str, secret: &str) -> String {
+    let principals: String = tenants
+        .iter()
+        .map(|t| format!("    - {{principal: \"111122223333:role/{t}\", set: {{tenant: {t}}}}}\n"))
+        .collect();
+    format!(
+        r#"
+apiVersion: breakerbox.dev/v1alpha1
+kind: Budget
+metadata: {{name: tenant-daily}}
+spec:
+  select: {{all: true}}
+  perEach: [tenant]
+  limit: {{amount: 50 USD}}
+  window: {{calendar: year}}
+  warnAt: [80%]
+  onWarn:
+    - notify: {{route: oncall}}
+  onTrip:
+    - notify: {{route: oncall}}
+    - pauseScaledObjects: {{in: {{namespaceLabels: {{tenant: "${{tenant}}"}}}}}}
+  mode: enforce
+---
+apiVersion: breakerbox.dev/v1alpha1
+kind: Attribution
+metadata: {{name: roles}}
+spec:
+  principals:
+{principals}---
+apiVersion: breakerbox.dev/v1alpha1
+kind: Route
+metadata: {{name: oncall}}
+spec:
+  receivers:
+    - webhook: {{url: "{hook}", secret: {{file: {secret}}}}}
+---
+apiVersion: breakerbox.dev/v1alpha1
+kind: Guardrail
+metadata: {{name: default}}
+spec:
+  page: oncall
+"#
+    )
+}
+
+impl World {
+    /// A site that enforces in the shared cluster, with a namespace and a running workload for each tenant.
+    pub async fn new(tenants: &[&str]) -> Result<(Self, BTreeMap<String, Tenant>)> {
+        let cluster = Cluster::shared().await?;
+        let hook = MockServer::start().await;
+        Mock::given(method("POST")).respond_with(ResponseTemplate::new(200)).mount(&hook).await;
+        let site = Site::new("")?.enforcing(cluster.kubeconfig_for(Role::Breakerbox));
+        site.write_rules(&rules(tenants, &hook.uri(), &site.path("token").display().to_string()))?;
+        let admin = cluster.admin().await?;
+        let mut there = BTreeMap::new();
+        for name in tenants {
+            admin.namespace(name, &[("tenant", name)]).await?;
+            let spec = tests::servers::WorkloadSpec::new("agent", PODS);
+            there.insert((*name).to_owned(), admin.workload(name, &spec).await?);
+        }
+        for tenant in there.values() {
+            tenant.wait_running(PODS).await?;
+        }
+        let spent = BTreeMap::new();
+        Ok((Self { cluster, admin, site, hook, deaths: Vec::new(), spent, files: 0 }, there))
+    }
+
+    /// A life that ends at a failpoint; `arm` says when, in the words of the crate `fail`.
+    pub async fn die(&mut self, arm: &str, cause: Cause, tenant: &Tenant) -> Result<()> {
+        let point = arm.split('=').next().unwrap_or(arm).to_owned();
+        let arm = if arm.contains('=') { arm.to_owned() } else { format!("{arm}=return(abort)") };
+        self.free_lease().await?;
+        let mut daemon = Daemon::armed(&self.site, &arm)?;
+        let died = self.until_death(&mut daemon, cause, tenant).await;
+        let status = died.with_context(|| format!("to die at {arm} by {cause:?}\n{}", daemon.log_tail()))?;
+        let log = daemon.log();
+        let last = log.lines().rev().find_map(|line| line.strip_prefix("failpoint "));
+        ensure!(status.signal() == Some(6) && last == Some(&*point), "{arm}: {status}, last at {last:?}");
+        let orders = orders_of(&self.site)?;
+        let open = orders.iter().map(Stage::of).filter(|stage| *stage != Stage::Resolved).collect();
+        self.deaths.push(Death { point, open });
+        Ok(())
+    }
+
+    async fn until_death(
+        &mut self,
+        daemon: &mut Daemon,
+        cause: Cause,
+        tenant: &Tenant,
+    ) -> Result<std::process::ExitStatus> {
+        if cause != Cause::Resume {
+            self.leads(daemon).await?;
+            self.bring(cause, tenant).await?;
+        }
+        daemon.ended(PATIENCE).await
+    }
+
+    /// A life without failpoints.
+    pub async fn live(&mut self) -> Result<Daemon> {
+        self.free_lease().await?;
+        let mut daemon = Daemon::start(&self.site).await?;
+        self.leads(&mut daemon).await?;
+        Ok(daemon)
+    }
+
+    /// Takes the dead one's Lease away, for which the next would wait 15 s.
+    async fn free_lease(&self) -> Result<()> {
+        let leases: Api<Lease> = Api::namespaced(self.admin.client(), "breakerbox");
+        match leases.delete("breakerbox", &DeleteParams::default()).await {
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Waits until the daemon holds the Lease and has seen what exists.
+    pub async fn leads(&self, daemon: &mut Daemon) -> Result<()> {
+        let since = daemon.started();
+        self.status("the daemon leads and sees the cluster", |status| {
+            let sources = status["sources"].as_array().map_or(&[][..], Vec::as_slice);
+            let cluster = sources.iter().find(|source| source["name"] == "kubernetes");
+            let heard =
+                cluster.and_then(|source| Timestamp::parse_rfc3339(source["heard_at"].as_str()?).ok());
+            status["ceiling"] == "enforce" && heard.is_some_and(|at| at >= since)
+        })
+        .await
+        .map(|_| ())
+    }
+
+    /// Waits until the daemon's status is as wanted.
+    pub async fn status(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
+        wait_for(what, PATIENCE, async || {
+            let status = get(self.site.port, "/v1/status").await?.json()?;
+            ensure!(wanted(&status), "{status}");
+            Ok(Some(status))
+        })
+        .await
+    }
+
+    /// The state of the hold on a tenant's object; nothing where there is none.
+    pub async fn hold_becomes(&self, tenant: &Tenant, wanted: Option<&str>) -> Result<()> {
+        let target = format!("ScaledObject/{}/agent", tenant.namespace);
+        self.status(&format!("the hold on {target} is {wanted:?}"), |status| {
+            let holds = status["holds"].as_array().map_or(&[][..], Vec::as_slice);
+            let hold = holds.iter().find(|hold| hold["target"] == target.as_str());
+            hold.and_then(|hold| hold["state"].as_str()) == wanted
+        })
+        .await
+        .map(|_| ())
+    }
+
+    /// Does what leads to the point.
+    pub async fn bring(&mut self, cause: Cause, tenant: &Tenant) -> Result<()> {
+        match cause {
+            Cause::Resume => Ok(()),
+            Cause::Spend => self.spend(&tenant.namespace, OVER),
+            Cause::Raise => self.raise(tenant).await,
+            Cause::Reset => {
+                // It may die before it answers: then the person says it again.
+                cli(&self.site, &["reset", &format!("tenant-daily/{}", tenant.namespace)])?;
+                Ok(())
+            }
+        }
+    }
+
+    /// A record of a call of the tenant, in a file of its own.
+    pub fn spend(&mut self, tenant: &str, tokens: u64) -> Result<()> {
+        self.files += 1;
+        let id = format!("call-{}", self.files);
+        *self.spent.entry(tenant.to_owned()).or_default() += tokens;
+        self.site.write_log(&format!("{id}.jsonl"), &[bedrock_record(&id, tenant, tokens, &now()?)])
+    }
+
+    async fn raise(&self, tenant: &Tenant) -> Result<()> {
+        let api: Api<k8s_openapi::api::apps::v1::Deployment> =
+            Api::namespaced(self.admin.client(), &tenant.namespace);
+        let scale = Patch::Merge(json!({"spec": {"replicas": 1}}));
+        api.patch_scale("agent", &PatchParams::default(), &scale).await?;
+        Ok(())
+    }
+
+    /// Points at which a daemon has died.
+    pub fn reached(&self) -> BTreeSet<&str> {
+        self.deaths.iter().map(|death| &*death.point).collect()
+    }
+}
