@@ -141,7 +141,7 @@ async fn parse_alone(home: &Path, logs: &Path, records: usize) -> f64 {
         assume: Assume::default(),
         id_key: IdKey([1, 2]),
         positions: std::collections::BTreeMap::default(),
-        letters: DeadLetters::new(&home.join("dead-alone"), Limits::default()),
+        letters: DeadLetters::new(home.join("dead-alone"), Limits::default()),
     };
     let start = Instant::now();
     let source = tokio::spawn(folder.run(intake));

@@ -1,0 +1,151 @@
+//! How much memory the whole daemon takes at 100k breakers and a million remembered ids.
+//!
+//! `cargo bench -p daemon --bench memory`. The daemon in this process: turn, journal, HTTP, and the keeper with
+//! its second engine. Two runs, each in a process of its own: no snapshot ever, which is what it holds between
+//! two of them, and snapshots all the while, which is the most it may hold. Usage comes as parsed batches through the intake, so
+//! that what the process holds is the daemon and one batch. Every record has a link id (`bedrock:<requestId>`),
+//! which is remembered too: half a million records are a million ids. `VmHWM` is the most that the process ever
+//! held, snapshots included.
+
+use std::path::Path;
+use std::time::Duration;
+
+use daemon::app::{App, Running};
+use daemon::config::{Config, Overrides};
+use daemon::keeper::Every;
+use policy::fact::{Fact, OriginRef, Quantities, UsageBatchBuilder, UsageFlags, UsageRef};
+use policy::price::TokenCounts;
+use policy::subject::Trust;
+use policy::time::Timestamp;
+
+const ROWS: usize = 4096;
+const NEVER: u64 = 1 << 40;
+const BAR_MB: f64 = 150.0;
+
+fn rules() -> String {
+    let budgets =
+        [("org", ""), ("tenant", "tenant"), ("team", "tenant, team"), ("agent", "tenant, team, agent")];
+    let mut text: String = budgets.iter().map(|(name, each)| budget(name, each)).collect();
+    text += "apiVersion: breakerbox.dev/v1alpha1\nkind: Attribution\nmetadata: {name: who}\nspec:\n  \
+             maxNewSubjectsPerSource: 1000000\n";
+    text
+}
+
+fn budget(name: &str, each: &str) -> String {
+    format!(
+        "apiVersion: breakerbox.dev/v1alpha1\nkind: Budget\nmetadata: {{name: {name}}}\nspec:\n  description: \
+         bench\n  select: {{all: true}}\n  perEach: [{each}]\n  limit: {{amount: 100000000 USD}}\n  window: \
+         {{calendar: month, timezone: UTC}}\n  tripAt: 100%\n  mode: observe\n---\n"
+    )
+}
+
+async fn start(home: &Path, turns: u64) -> Running {
+    std::fs::create_dir_all(home.join("rules")).expect("a folder");
+    std::fs::write(home.join("rules/rules.yaml"), rules()).expect("a file");
+    let yaml = format!(
+        "dataDir: {0}/data\nrulesDir: {0}/rules\nsocket: {0}/s.sock\ndeadLetterDir: {0}/dead\nhttp: {{listen: \
+         \"127.0.0.1:0\"}}\ninstallId: bench\nlimits: {{diskReserve: 1 B}}\n",
+        home.display()
+    );
+    let config = Config::parse("bench", &yaml, &Overrides::default()).expect("a configuration");
+    let mut deps = daemon::wiring::deps(&config, false).await.expect("edges");
+    deps.every = Every { turns, look: Duration::from_millis(200) };
+    App::new(config, deps).start().await.expect("a daemon")
+}
+
+fn batch(running: &Running, agents: usize, from: usize, now: Timestamp) -> Fact {
+    let mut builder = UsageBatchBuilder::new(running.id_key, "bedrock", false);
+    for n in from..from + ROWS {
+        let agent = n * 7_368_787 % agents;
+        let (tenant, team) = (format!("tenant-{}", agent / 100), format!("team-{}", agent / 10));
+        let (agent, key) = (format!("agent-{agent}"), format!("111122223333:us-east-1:{n:036}"));
+        builder.push(&UsageRef {
+            key: &key,
+            occurred_at: now,
+            quantities: Quantities::Tokens(TokenCounts {
+                input: 1200,
+                output: 350,
+                ..TokenCounts::default()
+            }),
+            flags: UsageFlags::default(),
+            origin: OriginRef {
+                provider: "aws.bedrock",
+                account: "111122223333",
+                region: "us-east-1",
+                model: "us.anthropic.claude-sonnet-4-6",
+                claims: &[
+                    ("tenant", &tenant, Trust::Trusted),
+                    ("team", &team, Trust::Trusted),
+                    ("agent", &agent, Trust::Trusted),
+                ],
+                ..OriginRef::default()
+            },
+            end: None,
+            links: &[&format!("bedrock:{n:036}")],
+        });
+    }
+    Fact::Usage(builder.finish())
+}
+
+/// A figure of `/proc/self/status`, in MB.
+fn held(name: &str) -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("a status");
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a figure");
+    let kib: f64 = line.trim_matches([':', ' ', '\t']).trim_end_matches(" kB").parse().expect("a number");
+    kib * 1024.0 / 1e6
+}
+
+/// How many snapshots have been finished.
+fn snapshots(home: &Path) -> usize {
+    let found = std::fs::read_dir(home.join("data/snapshots")).into_iter().flatten().flatten();
+    found.filter(|file| file.path().extension().is_some_and(|e| e == "snap")).count()
+}
+
+async fn run(home: &Path, turns: u64, agents: usize, ids: &[usize]) {
+    let running = start(home, turns).await;
+    println!("memory: at the start {:>4.0} MB", held("VmRSS"));
+    let mut from = 0;
+    for ids in ids {
+        // Two ids for each record.
+        while from < ids / 2 {
+            let now = running.handle.look(|_, now| now).await.expect("a daemon");
+            running.intake.put_durably(batch(&running, agents, from, now)).await.expect("a daemon");
+            from += ROWS;
+        }
+        while turns < NEVER && snapshots(home) == 0 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let counted = running.handle.look(|engine, now| engine.view(now)).await.expect("a daemon");
+        let (breakers, remembered, records) =
+            (counted.breakers.len(), counted.remembered, counted.counters.accepted);
+        drop(counted);
+        let (rss, most) = (held("VmRSS"), held("VmHWM"));
+        println!(
+            "memory: {breakers} breakers, {remembered} ids of {records} records: RSS {rss:.0} MB, most {most:.0} MB"
+        );
+        let met = |mb| if mb <= BAR_MB { "yes" } else { "NO" };
+        println!("  bar: RSS at most {BAR_MB} MB: {}, the most ever: {}", met(rss), met(most));
+    }
+    running.drain().await.expect("an end");
+}
+
+fn main() {
+    // `cargo test --benches` runs every bench once with `--test`: then a small one will do.
+    let has = |word: &str| std::env::args().any(|arg| arg == word);
+    if !has("--often") && !has("--never") {
+        for (words, turns) in [("no snapshot", "--never"), ("snapshots all the while", "--often")] {
+            println!("memory: {words}");
+            let own = std::env::current_exe().expect("a program");
+            let mut child = std::process::Command::new(own);
+            child.arg(turns).args(has("--test").then_some("--test"));
+            assert!(child.status().expect("a run").success());
+        }
+        return;
+    }
+    let (agents, ids): (usize, &[usize]) =
+        if has("--test") { (100, &[200_000]) } else { (90_000, &[1_000_000, 2_000_000]) };
+    let turns = if has("--never") { NEVER } else { 20 };
+    let home = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.expect("a runtime").block_on(run(home.path(), turns, agents, ids));
+}
