@@ -19,13 +19,14 @@ use wiremock::{Mock, MockServer, ResponseTemplate};
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Every tenant of a scene; its role in the logs has its name.
-const TENANTS: [&str; 22] = [
+const TENANTS: [&str; 23] = [
     "keda-gone",
     "taken",
     "taken-off",
     "near",
     "dear",
     "old",
+    "late",
     "control",
     "three-over",
     "three-under",
