@@ -10,18 +10,6 @@ use tests::daemon::{
 };
 use tests::servers::wait_for;
 
-/// All dead letters of a site.
-fn letters(site: &Site) -> Result<Vec<Value>> {
-    let mut letters = Vec::new();
-    if let Ok(files) = std::fs::read_dir(site.path("data/dead-letter")) {
-        for file in files {
-            let text = std::fs::read_to_string(file?.path())?;
-            letters.extend(text.lines().map(serde_json::from_str::<Value>).collect::<Result<Vec<_>, _>>()?);
-        }
-    }
-    Ok(letters)
-}
-
 fn outcomes(answer: &Value) -> Vec<(&str, &str)> {
     let events = answer["events"].as_array().into_iter().flatten();
     events.map(|e| (e["id"].as_str().unwrap_or("-"), e["outcome"].as_str().unwrap_or("-"))).collect()
@@ -60,7 +48,7 @@ async fn what_is_pushed_is_answered_once_it_is_durable_and_stays_so_after_kill_9
 
     let stranger = post(site.port, "/v1/usage", "another", usage_event("d", 1, &now).to_string()).await?;
     assert_eq!(stranger.status.as_u16(), 401);
-    let kept = letters(&site)?;
+    let kept = site.letters()?;
     let reasons: Vec<_> = kept.iter().map(|l| l["reason"].as_str().unwrap_or("-")).collect();
     assert_eq!(reasons, ["not_json", "too_far_ahead"], "{kept:?}");
     assert_eq!((&kept[1]["id"], &kept[1]["usd"]), (&json!("ahead"), &json!("0.0165")));
@@ -79,7 +67,7 @@ async fn a_line_that_nobody_can_read_is_kept_with_its_place_and_costs_no_other()
         [first.clone(), prompt, negative, "{cut".to_owned(), bedrock_record("r3", "acme", 2_000, &now)];
     site.write_log("calls.jsonl", &lines)?;
     let kept = wait_for("the dead letters", Duration::from_secs(20), async || {
-        let kept = letters(&site)?;
+        let kept = site.letters()?;
         Ok((kept.len() >= 3).then_some(kept))
     })
     .await

@@ -45,6 +45,7 @@ pub(super) fn line(letter: &Letter<'_>) -> Vec<u8> {
         "reason": letter.reason.word(),
         "source": letter.source,
         "detail": cut(&letter.detail),
+        "help": letter.reason.help(),
     });
     let optional = [
         ("file", letter.file.map(|file| json!(file))),

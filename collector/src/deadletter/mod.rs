@@ -58,6 +58,23 @@ impl Reason {
             Self::Refused(reason) => reason.word(),
         }
     }
+
+    /// What to do about it, for people.
+    #[must_use]
+    pub const fn help(self) -> &'static str {
+        match self {
+            Self::NotJson => "write JSON objects: one, an array of them, or one a line",
+            Self::NotUtf8 => "write it in UTF-8",
+            Self::NotARecord => {
+                "only Bedrock invocation records and `usage.v1` events are read; keep others elsewhere"
+            }
+            Self::BadField => "correct it where it is made, and bring the record again under the same id",
+            Self::CutOff => "bring the whole of it again: what was counted before counts once",
+            Self::TooLarge => "leave prompts and answers out of it, or bring it in parts",
+            Self::Unreadable => "let the daemon's user read it, or take it away",
+            Self::Refused(reason) => remedy(reason),
+        }
+    }
 }
 
 /// One dead letter.
@@ -162,7 +179,11 @@ impl DeadLetters {
     pub fn put(&self, letter: &Letter<'_>) {
         let line = excerpt::line(letter);
         let mut inner = self.lock();
-        *inner.counts.letters.entry((letter.source.into(), letter.reason)).or_default() += 1;
+        let count = inner.counts.letters.entry((letter.source.into(), letter.reason)).or_default();
+        *count += 1;
+        if *count == 1 {
+            warn_of(letter);
+        }
         inner.counts.amount = inner.counts.amount.saturating_add(letter.amount.unwrap_or(Money::ZERO));
         let written = inner.file.append(&line);
         inner.counts.files_dropped = inner.file.dropped();
@@ -202,20 +223,40 @@ impl DeadLetters {
     }
 }
 
-/// What a refusal means and what to do, for people.
+/// Said for the first of each source and reason; the rest is in the letters and in a counter.
+fn warn_of(letter: &Letter<'_>) {
+    tracing::warn!(
+        source = letter.source,
+        reason = letter.reason.word(),
+        file = letter.file,
+        offset = letter.offset,
+        help = letter.reason.help(),
+        "a record that cannot be used is a dead letter: {}; more of this kind are only counted and kept",
+        letter.detail
+    );
+}
+
+/// What a refusal means, for people.
 #[must_use]
 pub const fn explain(reason: RefusedReason) -> &'static str {
     match reason {
-        RefusedReason::TooFarAhead => {
-            "its time is more than 5 minutes ahead of the clock; correct the sender's clock and send it again"
-        }
+        RefusedReason::TooFarAhead => "its time is more than 5 minutes ahead of the clock",
         RefusedReason::TooLate => {
             "it is older than ids are remembered (48 h by default), and nothing proves that it was not counted \
              before"
         }
         RefusedReason::AbsurdCount => {
-            "its counts are beyond what one call can use (10^12, or 32 days of instance time); correct the sender"
+            "its counts are beyond what one call can use (10^12, or 32 days of instance time)"
         }
+    }
+}
+
+/// What to do about a refusal.
+const fn remedy(reason: RefusedReason) -> &'static str {
+    match reason {
+        RefusedReason::TooFarAhead => "correct the sender's clock and send it again",
+        RefusedReason::TooLate => "bring it as a log file, where its place proves that it is new",
+        RefusedReason::AbsurdCount => "correct the sender, and send the true counts under the same id",
     }
 }
 
@@ -244,6 +285,7 @@ mod tests {
         assert_eq!(kept[0]["reason"], "bad_field");
         assert_eq!(kept[0]["file"], "a.jsonl");
         assert_eq!(kept[0]["offset"], 7);
+        assert!(kept[0]["help"].as_str().unwrap().contains("under the same id"));
         assert_eq!(kept[0]["excerpt"]["input"]["inputTokenCount"], -5);
         assert_eq!(kept[0]["excerpt"]["identity"]["arn"], "a");
         assert!(!kept[0].to_string().contains("secret"));
@@ -282,7 +324,7 @@ mod tests {
     #[test]
     fn files_are_bounded_and_the_oldest_goes() {
         let folder = tempfile::tempdir().unwrap();
-        let letters = DeadLetters::new(folder.path(), Limits { file_bytes: 400, files: 2 });
+        let letters = DeadLetters::new(folder.path(), Limits { file_bytes: 800, files: 2 });
         for number in 0..20 {
             letters.put(&Letter::new("s", Reason::NotJson, format!("number {number}"), b"x"));
         }
@@ -294,7 +336,7 @@ mod tests {
         assert!(counts.files_dropped > 0);
         assert_eq!(counts.letters.values().sum::<u64>(), 20);
         // A new process goes on where the last one stopped.
-        let again = DeadLetters::new(folder.path(), Limits { file_bytes: 400, files: 2 });
+        let again = DeadLetters::new(folder.path(), Limits { file_bytes: 800, files: 2 });
         again.put(&Letter::new("s", Reason::NotJson, "number 20", b"x"));
         assert_eq!(self::kept(folder.path()).last().unwrap()["detail"], "number 20");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);

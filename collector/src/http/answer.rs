@@ -7,7 +7,7 @@ use policy::fact::UsageOutcome;
 use serde_json::{Value, json};
 
 use super::body::Item;
-use crate::deadletter::explain;
+use crate::deadletter::{Reason, explain};
 
 /// A request of which nothing was taken.
 #[derive(Debug)]
@@ -79,7 +79,10 @@ fn told(item: &Item, outcome: Option<UsageOutcome>) -> Value {
             "help": "this id was counted before with other content; send other usage under another id",
         }),
         Some(UsageOutcome::Refused(reason)) => {
-            json!({"id": id, "outcome": "refused", "reason": reason.word(), "help": explain(reason)})
+            json!({
+                "id": id, "outcome": "refused",
+                "reason": reason.word(), "detail": explain(reason), "help": Reason::Refused(reason).help(),
+            })
         }
         None => json!({"id": id, "outcome": "refused", "reason": "unknown", "help": "send it again"}),
     }

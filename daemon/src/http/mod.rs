@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{Config, Operator};
 use crate::journal::Reader;
 use crate::marker::FreezeMarker;
-use crate::observe::Observed;
+use crate::observe::{Counted, Observed};
 use crate::turn::Handle;
 
 pub(crate) use auth::secret;
@@ -35,6 +35,7 @@ pub struct Api {
     handle: Handle,
     reader: Arc<Mutex<Reader>>,
     observed: Arc<Observed>,
+    counted: Counted,
     operators: Arc<[Operator]>,
     install: Arc<str>,
     journal: Arc<str>,
@@ -50,6 +51,7 @@ impl Api {
         handle: Handle,
         reader: Reader,
         observed: Arc<Observed>,
+        counted: Counted,
         journal: String,
         marker: FreezeMarker,
     ) -> Self {
@@ -57,6 +59,7 @@ impl Api {
             handle,
             reader: Arc::new(Mutex::new(reader)),
             observed,
+            counted,
             operators: config.operators.clone().into(),
             install: config.install_id.as_str().into(),
             journal: journal.into(),

@@ -22,6 +22,7 @@ use crate::app::Deps;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{BedrockSource, Config, Connect};
 use crate::keeper;
+use crate::observe::Counted;
 use crate::rules::{Compiled, RuleFile};
 
 /// Reads rule files with the policy's own compiler.
@@ -75,17 +76,19 @@ pub async fn deps(config: &Config, accept_lost_journal: bool) -> anyhow::Result<
         actuator = Some(Arc::new(Hands::new(gateway, contest)));
     }
     let letters = deadletter::DeadLetters::new(&config.dead_letter_dir, deadletter::Limits::default());
+    let counted = Counted { letters: Some(letters.clone()), requests: Arc::default() };
     for log in &config.bedrock {
         sources.push(Box::new(BedrockLogs(log.clone(), letters.clone())));
     }
     Ok(Deps {
         clock,
         sources,
-        ingest: super::ingest::routes(config, letters.clone()),
+        ingest: super::ingest::routes(config, letters.clone(), counted.requests.clone()),
         actuator,
         messenger: Arc::new(Voice::new(notifier.clone(), deliveries)),
         levers: Arc::new(Switchboard::new(live, notifier)),
         letters: Box::new(letters),
+        counted,
         leading,
         compile,
         every: keeper::Every::default(),

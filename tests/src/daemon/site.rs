@@ -99,6 +99,21 @@ impl Site {
         Ok(std::fs::rename(next, self.path("logs").join(name))?)
     }
 
+    /// All dead letters, in order.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    pub fn letters(&self) -> Result<Vec<serde_json::Value>> {
+        let mut letters = Vec::new();
+        if let Ok(files) = std::fs::read_dir(self.path("data/dead-letter")) {
+            for file in files {
+                let text = std::fs::read_to_string(file?.path())?;
+                letters.extend(text.lines().map(serde_json::from_str).collect::<Result<Vec<_>, _>>()?);
+            }
+        }
+        Ok(letters)
+    }
+
     /// Writes the configuration and gives its path.
     ///
     /// # Errors
