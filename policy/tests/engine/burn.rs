@@ -127,9 +127,10 @@ fn a_new_window_is_measured_anew() {
     world.spend("acme", "51");
     world.pass("11h55m");
     world.pass("5m");
-    assert_eq!(burn(&world), None, "it has only begun");
     world.spend("acme", "1");
-    world.pass("2m");
+    world.pass("59s");
+    assert_eq!(burn(&world), None, "it has only begun");
+    world.pass("61s");
     assert_eq!(burn(&world), recent("1", "2m"));
 }
 
@@ -162,6 +163,11 @@ fn a_restart_measures_on_from_where_it_was() {
     world.spend("acme", "51");
     world.pass("5m");
     world.spend("acme", "5");
-    let again = Engine::restore(&world.engine.snapshot()).unwrap();
-    assert_eq!(again.breaker(ACME, world.clock.wall).unwrap().burn, recent("5", "5m"));
+    let restarted = |world: &World| {
+        let again = Engine::restore(&world.engine.snapshot()).unwrap();
+        again.breaker(ACME, world.clock.wall).unwrap().burn
+    };
+    assert_eq!(restarted(&world), recent("5", "5m"));
+    world.spend_at("acme", "600", world.clock.wall.minus(Span::from_hours(1)));
+    assert_eq!(restarted(&world).unwrap().basis, Basis::Window, "nor across what came late before it");
 }
