@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::burn::Moment;
 use crate::decision::{ArmingCause, DecisionId, LargeCharge};
 use crate::fact::GuardCheck;
 use crate::money::{Money, Percent, Rounding};
@@ -103,6 +104,8 @@ pub struct Side {
     /// Trips within a rolling window, which has no end at which they could be forgotten. No more than the
     /// rule's `maxTripsPerWindow` of them.
     pub trips: Vec<Timestamp>,
+    /// What its burn in the current window is measured from; at most two.
+    pub moments: Vec<Moment>,
 }
 
 /// A window that is not the current one.
@@ -241,6 +244,9 @@ impl Cold {
         self.on_time_over = false;
         self.grace_until = None;
         self.crossed_at = None;
+        if let Some(side) = &mut self.side {
+            side.moments.clear();
+        }
         if !matches!(self.state, State::Tripped(_)) {
             self.state = State::Clear;
             self.episode = None;

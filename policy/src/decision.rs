@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::burn::Burn;
 use crate::fact::{GuardAnswer, PriorState};
 use crate::inventory::ObjectKey;
 use crate::money::{Money, Percent};
@@ -184,6 +185,8 @@ pub struct Why {
     pub limit: Money,
     /// Charges in the sum.
     pub facts: u64,
+    /// How fast it is charged; `None` where that is not known (yet).
+    pub burn: Option<Burn>,
     /// The largest charges in the window, largest first.
     pub largest: Vec<LargeCharge>,
     /// Usage in the window that has no price.
@@ -229,6 +232,12 @@ pub enum HoldState {
 }
 
 impl HoldState {
+    /// Whether it runs, or may run, although it was to be stopped: then its cost per hour is said.
+    #[must_use]
+    pub const fn runs_on(self) -> bool {
+        matches!(self, Self::NotStopped | Self::Contested)
+    }
+
     /// The word in metrics and messages.
     #[must_use]
     pub const fn word(self) -> &'static str {

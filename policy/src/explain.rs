@@ -29,7 +29,7 @@ fn write_decision(
     writeln!(text, "{}  {subject}  {}", decision.id, headline(&decision.kind))?;
     line(text, "at", &format!("{}, mode {}", decision.at, decision.mode.word()))?;
     write_why(text, &decision.why)?;
-    write_kind(text, &decision.kind)?;
+    write_kind(text, decision)?;
     for order in orders {
         write_order(text, order, receipts)?;
     }
@@ -109,7 +109,13 @@ fn write_why(text: &mut String, why: &Why) -> std::fmt::Result {
     Ok(())
 }
 
-fn write_kind(text: &mut String, kind: &DecisionKind) -> std::fmt::Result {
+/// What the spend of a breaker comes to per hour, in words; also where that is not known.
+#[must_use]
+pub fn burn_in_words(why: &Why) -> String {
+    why.burn.map_or_else(|| "its cost per hour is not known yet".to_owned(), |burn| burn.to_string())
+}
+
+fn write_kind(text: &mut String, Decision { kind, why, .. }: &Decision) -> std::fmt::Result {
     match kind {
         DecisionKind::Tripped { targets, left } => {
             write_targets(text, targets)?;
@@ -123,7 +129,11 @@ fn write_kind(text: &mut String, kind: &DecisionKind) -> std::fmt::Result {
             write_guard(text, answers)
         }
         DecisionKind::Released { targets, .. } => write_targets(text, targets),
-        DecisionKind::Hold { detail, .. } | DecisionKind::Page { detail, .. } => line(text, "detail", detail),
+        DecisionKind::Hold { to, detail, .. } => {
+            line(text, "detail", detail)?;
+            if to.runs_on() { line(text, "burn", &burn_in_words(why)) } else { Ok(()) }
+        }
+        DecisionKind::Page { detail, .. } => line(text, "detail", detail),
         DecisionKind::Commanded { refused: Some(because), .. } => line(text, "refused", because),
         DecisionKind::Warned { .. }
         | DecisionKind::Arming { .. }

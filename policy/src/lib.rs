@@ -29,6 +29,8 @@ pub mod annotation;
 pub mod attribution;
 #[deny(clippy::arithmetic_side_effects)]
 pub mod breaker;
+#[deny(clippy::arithmetic_side_effects)]
+pub mod burn;
 pub mod decision;
 pub mod engine;
 pub mod explain;

@@ -8,6 +8,7 @@ use policy::inventory::ObjectKey;
 
 use super::message::Action;
 use super::render::{Scene, Told, action, give_back};
+use super::words;
 
 pub(super) fn tell(scene: &Scene<'_>, target: &ObjectKey, to: HoldState, detail: &str) -> Told {
     let incomplete = detail.starts_with("restore incomplete");
@@ -45,6 +46,9 @@ pub(super) fn tell(scene: &Scene<'_>, target: &ObjectKey, to: HoldState, detail:
         }
         HoldState::Released => (given_back(scene, target, detail), Vec::new(), Vec::new(), false),
     };
+    if to.runs_on() {
+        lines.push(words::costs(scene.who, scene.notice.decision.why.burn));
+    }
     if !detail.is_empty() {
         lines.insert(0, format!("{target}: {detail}."));
     }

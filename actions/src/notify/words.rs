@@ -3,6 +3,7 @@
 //! Times are UTC and whole: a message is read in another place and on another day than it was written.
 //! A state is never called by a better name than the proof allows: only `Verified` reads as stopped.
 
+use policy::burn::Burn;
 use policy::decision::{ArmingCause, BreakerRef, HoldState, PageTopic, ReleaseCause, Times, Why};
 use policy::money::Money;
 use policy::rule::{Budget, CalendarUnit, RestoreWhen, WindowSpec};
@@ -101,6 +102,14 @@ pub(super) fn share(sum: Money, limit: Money) -> Option<String> {
 /// "spent 50.12 USD of 50.00 USD today".
 pub(super) fn spent(why: &Why, budget: Option<&Budget>) -> String {
     format!("spent {} of {} {}", why.sum, why.limit, over_what(budget))
+}
+
+/// What running on costs, with the span that it was measured over.
+pub(super) fn costs(who: &str, burn: Option<Burn>) -> String {
+    match burn {
+        Some(burn) => format!("{who} costs {burn}."),
+        None => format!("What {who} costs per hour is not known yet."),
+    }
 }
 
 /// What an arming breaker waits for.

@@ -1,5 +1,6 @@
 //! Every kind of notice that the engine can send, each with a name: the goldens' input.
 
+use policy::burn::{Basis, Burn};
 use policy::decision::{
     ArmingCause, BreakerRef, Decision, DecisionId, DecisionKind, HoldState, LargeCharge, Notice, OrderId,
     PageTopic, ReleaseCause, Severity, Times, Why,
@@ -81,6 +82,7 @@ fn why(sum: &str) -> Why {
         sum: usd(sum),
         limit: usd("50"),
         facts: 1204,
+        burn: Burn::over(usd("3.1"), Span::from_millis(900_412), Basis::Recent),
         largest: vec![charge(17, "3.2041"), charge(4, "2.11"), charge(9, "1.9"), charge(11, "1.2")],
         unpriced: 0,
         place: place(12),
@@ -187,6 +189,7 @@ fn money() -> Vec<Scene> {
     let nothing = notice(DecisionKind::Released { cause, targets: Vec::new() }, Severity::Info, "0");
     scenes.push(scene("released-nothing", nothing));
     let mut closed = notice(DecisionKind::BreachedAfterClose, Severity::Warning, "51.2");
+    closed.decision.why.burn = None;
     closed.decision.why.note = "a late fact brought a closed window over its limit".to_owned();
     scenes.push(scene("breached-after-close", closed));
     for (name, refused) in [("taken", None), ("refused", Some("d9 does not wait for approval (any more)"))] {
@@ -264,6 +267,13 @@ fn holds() -> Vec<Scene> {
     let mut not_all = hold(Restoring, Released, "given back as it was", Released);
     not_all.decision.why.note =
         "not given back: ScaledObject/acme-agents/batch (the object is gone)".to_owned();
+    let foreign_at_two = "paused at 2 by kubectl; 2 replicas run on";
+    let with_burn = |burn: Option<Burn>| {
+        let mut runs_on = hold(Ordered, NotStopped, foreign_at_two, Verified);
+        runs_on.decision.why.burn = burn;
+        runs_on
+    };
+    let average = Burn::over(usd("50.1242"), Span::from_millis(43_202_000), Basis::Window);
     let raised = "somebody raised it to 3; reversing it (1 of 2)";
     let missing = "restore incomplete: hpa absent, replicas 0";
     vec![
@@ -272,10 +282,9 @@ fn holds() -> Vec<Scene> {
         scene("hold-verified-alone", alone),
         scene("hold-verified-foreign", foreign),
         scene("hold-verified-some", hold(Ordered, Verified, signs, NotStopped)),
-        scene(
-            "hold-not-stopped",
-            hold(Ordered, NotStopped, "paused at 2 by kubectl; 2 replicas run on", Verified),
-        ),
+        scene("hold-not-stopped", hold(Ordered, NotStopped, foreign_at_two, Verified)),
+        scene("hold-not-stopped-average", with_burn(average)),
+        scene("hold-not-stopped-unmeasured", with_burn(None)),
         scene(
             "hold-contested",
             hold(

@@ -378,6 +378,7 @@ async fn health_metrics_and_missing_things_answer_as_machines_expect() {
     for line in [
         "breakerbox_spend_usd_total{tenant=\"acme\",model=\"us.anthropic.claude-sonnet-4-6\"} 16.5",
         "breakerbox_budget_limit_usd{budget=\"tenant-daily\",breaker=\"tenant-daily/acme\"} 50.0",
+        "breakerbox_budget_burn_usd_per_hour{budget=\"tenant-daily\",breaker=\"tenant-daily/acme\",basis=\"window\"} ",
         "breakerbox_usages_total{outcome=\"accepted\"} 1",
         "breakerbox_rules_current 1.0",
         "breakerbox_ceiling 3.0",

@@ -142,6 +142,7 @@ mod tests {
                 start: text("a"),
                 end: text("b"),
                 facts: 3,
+                burn: None,
                 unpriced: 0,
                 mode: text("enforce"),
                 trips: 0,

@@ -213,6 +213,16 @@ impl Shown {
             "Limit in the window, by breaker",
             shown.iter().map(|b| (vec![("budget", &*b.budget), ("breaker", &*b.name)], usd(b.limit))),
         )?;
+        let burns = shown.iter().filter_map(|b| b.burn.map(|burn| (b, burn)));
+        out.gauges(
+            "budget_burn_usd_per_hour",
+            "Charged per hour, by breaker: recently, or where that is not measured on average in its window",
+            burns.map(|(b, burn)| {
+                let labels =
+                    vec![("budget", &*b.budget), ("breaker", &*b.name), ("basis", burn.basis.word())];
+                (labels, usd(burn.per_hour))
+            }),
+        )?;
         let level =
             |state: &str| STATES.iter().position(|s| *s == state).map_or(0.0, |at| [0.0, 1.0, 2.0, 3.0][at]);
         out.gauges(

@@ -105,6 +105,9 @@ pub struct Breaker {
     pub end: String,
     /// Charges in the window.
     pub facts: u64,
+    /// How fast it is charged, with the span that was measured; none where that is not known.
+    #[serde(default)]
+    pub burn: Option<String>,
     /// Usage without a price in the window.
     pub unpriced: u64,
     /// Effective mode.
@@ -127,6 +130,7 @@ impl From<&BreakerView> for Breaker {
             start: view.start.to_string(),
             end: view.end.to_string(),
             facts: view.facts,
+            burn: view.burn.map(|burn| burn.to_string()),
             unpriced: view.unpriced,
             mode: view.mode.word().to_owned(),
             trips: view.trips,

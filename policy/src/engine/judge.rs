@@ -5,6 +5,7 @@
 //! that agree, and not because somebody edited a rule or a price (invariant 11).
 
 use crate::breaker::{Closed, Cold, Stage, State, Trip, mark};
+use crate::burn::Burn;
 use crate::decision::{ArmingCause, BreakerRef, DecisionKind, ReleaseCause, Why};
 use crate::money::Money;
 use crate::rule::{Budget, RestoreWhen, WindowSpec};
@@ -233,6 +234,7 @@ impl Engine {
             let now = self.now;
             self.hot[at].sum = self.cold[at].side().rolling_sum(length, now);
         }
+        self.keep_moment(slot);
         match &self.cold[at].state {
             State::Clear => {}
             State::Warned | State::Arming { .. } => self.judge(slot, None, out),
@@ -312,6 +314,7 @@ impl Engine {
             Some(BreakerRef { name: self.cold[slot as usize].name.clone(), start, end: closed.end });
         (why.sum, why.facts) = (closed.sum, closed.facts);
         why.largest.clear();
+        why.burn = None;
         why.episode = start;
         why.occurred_at = Some(posting.at);
         why.note = "a late fact brought a closed window over its limit; nothing is stopped for it".to_owned();
@@ -345,10 +348,35 @@ impl Engine {
 
     /// A breaker that leaves `Clear` begins what its messages are about; one that is on its way goes on.
     fn begin_episode(&mut self, slot: u32) {
+        self.keep_moment(slot);
         let begin = self.episode_of(slot);
         let cold = &mut self.cold[slot as usize];
         if matches!(cold.state, State::Clear) || cold.episode.is_none() {
             cold.episode = Some(begin);
+        }
+    }
+
+    /// Keeps what a breaker's burn can be measured from later. A rolling window has its buckets.
+    fn keep_moment(&mut self, slot: u32) {
+        if !matches!(self.budget_of(slot).window, WindowSpec::Rolling(_)) {
+            let (now, sum, steady) = (self.now, self.hot[slot as usize].sum, self.steady_since);
+            self.cold[slot as usize].side().keep_moment(now, sum, steady);
+        }
+    }
+
+    /// How fast a breaker is charged as of an instant in its current window: recently, else on average.
+    pub(super) fn burn(&self, slot: u32, now: Timestamp) -> Option<Burn> {
+        let (hot, cold) = (&self.hot[slot as usize], &self.cold[slot as usize]);
+        if self.clock_doubt.is_some() {
+            return None;
+        }
+        let side = cold.side.as_ref();
+        match &self.budget_of(slot).window {
+            WindowSpec::Rolling(length) => side?.burn_of_buckets(*length, now),
+            WindowSpec::Calendar { .. } | WindowSpec::Lifetime if now >= hot.window.end => None,
+            WindowSpec::Calendar { .. } | WindowSpec::Lifetime => side
+                .and_then(|side| side.burn_since_moment(now, hot.sum, self.steady_since))
+                .or_else(|| Burn::of_window(hot.window, hot.sum, now)),
         }
     }
 
@@ -363,6 +391,7 @@ impl Engine {
             sum: hot.sum,
             limit: cold.limit,
             facts: hot.facts,
+            burn: self.burn(slot, self.now),
             largest: cold.largest.clone(),
             unpriced: cold.unpriced,
             place: budget.trip_place.clone(),

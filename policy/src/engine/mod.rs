@@ -154,6 +154,8 @@ pub struct Engine {
     now: Timestamp,
     last_clock: Option<Clock>,
     clock_doubt: Option<String>,
+    /// Last time that a late charge was taken or the clocks disagreed: no burn is measured across it.
+    steady_since: Timestamp,
     posture: Posture,
     rules: Arc<RuleSet>,
     /// The prices that count, whole: a later version's embedded book must not change what a replay gives.
@@ -201,6 +203,7 @@ impl Engine {
             now: Timestamp::default(),
             last_clock: None,
             clock_doubt: None,
+            steady_since: Timestamp::MIN,
             posture: Posture { ceiling: Mode::Observe, because: None },
             rules: Arc::default(),
             inventory: Inventory::default(),

@@ -25,7 +25,7 @@ use super::tell::Returns;
 use super::{Counters, Engine, Positions, Settings, SourceStatus, Spend};
 
 /// Format of the bytes. Raised with every change of a type that is written.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// Why bytes are no snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,6 +49,7 @@ struct State<'a> {
     now: Timestamp,
     last_clock: Option<Clock>,
     clock_doubt: Cow<'a, Option<String>>,
+    steady_since: Timestamp,
     posture: Cow<'a, Posture>,
     rules: Cow<'a, RuleSet>,
     book: Cow<'a, PriceBook>,
@@ -84,6 +85,7 @@ impl Engine {
             now: self.now,
             last_clock: self.last_clock,
             clock_doubt: Cow::Borrowed(&self.clock_doubt),
+            steady_since: self.steady_since,
             posture: Cow::Borrowed(&self.posture),
             rules: Cow::Borrowed(&self.rules),
             book: Cow::Borrowed(&self.book),
@@ -136,6 +138,7 @@ impl Engine {
         engine.now = state.now;
         engine.last_clock = state.last_clock;
         engine.clock_doubt = state.clock_doubt.into_owned();
+        engine.steady_since = state.steady_since;
         engine.posture = state.posture.into_owned();
         engine.rules = Arc::new(state.rules.into_owned());
         engine.book = state.book.into_owned();

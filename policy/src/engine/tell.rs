@@ -270,7 +270,7 @@ fn severity(kind: &DecisionKind) -> Severity {
 /// not whole.
 fn is_news(kind: &DecisionKind) -> bool {
     match kind {
-        DecisionKind::Hold { to: HoldState::NotStopped | HoldState::Contested, .. } => true,
+        DecisionKind::Hold { to, .. } if to.runs_on() => true,
         DecisionKind::Hold { to: HoldState::Restoring, detail, .. } => {
             detail.starts_with("restore incomplete")
         }

@@ -202,6 +202,9 @@ impl Engine {
             None => Money::ZERO,
         };
         let on_time = !batch.catching_up && self.now.since(row.occurred_at) <= self.settings.on_time;
+        if !on_time {
+            self.steady_since = self.now;
+        }
         let posting = Posting { amount: money, excess, at: row.occurred_at, on_time, batch, row };
         for slot in &slots {
             self.post(*slot, &posting, out);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::breaker::{Stage, State};
+use crate::burn::Burn;
 use crate::decision::HoldState;
 use crate::inventory::ObjectKey;
 use crate::money::Money;
@@ -63,6 +64,8 @@ pub struct BreakerView {
     pub limit: Money,
     /// Charges in it.
     pub facts: u64,
+    /// How fast it is charged; `None` where that is not known.
+    pub burn: Option<Burn>,
     /// Usage without a price in it.
     pub unpriced: u64,
     /// `Clear`, `Warned`, `Arming` or `Tripped`.
@@ -182,6 +185,7 @@ impl Engine {
             sum: if rolled { Money::ZERO } else { hot.sum },
             limit: cold.limit,
             facts: if rolled { 0 } else { hot.facts },
+            burn: self.burn(u32::try_from(at).unwrap_or(u32::MAX), now),
             unpriced: if rolled { 0 } else { cold.unpriced },
             state: cold.state.word().into(),
             detail: detail(&cold.state),

@@ -47,17 +47,23 @@ impl Engine {
                 i64::try_from(clock.mono.saturating_sub(last.mono)).unwrap_or(i64::MAX)
             };
             let drift = wall.saturating_sub(mono);
-            if drift.saturating_abs() > self.settings.max_clock_drift.millis() && self.clock_doubt.is_none() {
-                let detail = format!(
-                    "the wall clock moved by {} while {} passed; no order and no restore until somebody says \
-                     which is right: `breakerbox approve clock`",
-                    Span::from_millis(wall),
-                    Span::from_millis(mono)
-                );
-                self.clock_doubt = Some(detail.clone());
-                self.page(DecisionKind::Page { topic: PageTopic::Clock, detail }, out);
+            if drift.saturating_abs() > self.settings.max_clock_drift.millis() {
+                self.steady_since = self.now;
+                self.doubt_clock(Span::from_millis(wall), Span::from_millis(mono), out);
             }
         }
+    }
+
+    fn doubt_clock(&mut self, wall: Span, mono: Span, out: &mut Outcome) {
+        if self.clock_doubt.is_some() {
+            return;
+        }
+        let detail = format!(
+            "the wall clock moved by {wall} while {mono} passed; no order and no restore until somebody says \
+             which is right: `breakerbox approve clock`"
+        );
+        self.clock_doubt = Some(detail.clone());
+        self.page(DecisionKind::Page { topic: PageTopic::Clock, detail }, out);
     }
 
     pub(super) fn take_posture(&mut self, posture: &Posture, out: &mut Outcome) {

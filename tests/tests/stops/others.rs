@@ -17,6 +17,28 @@ async fn nobody_says_stopped(stage: &Stage, tenant: &str) -> Result<()> {
     Ok(())
 }
 
+/// One charge of 51 USD, a moment ago: nothing closer than the average of the day so far can be known, and
+/// the page gives it under that name. Not even that is known in the first minute of a day.
+fn says_what_it_costs(page: &Value) -> Result<()> {
+    let (text, spend) = (page["text"].as_str().unwrap_or_default(), &page["spend"]);
+    let Some(hourly) = spend["burn_usd_per_hour"].as_str() else {
+        assert!(text.contains("costs per hour is not known yet"), "{page:#}");
+        let decided = page["decision"]["at"].as_str().unwrap_or_default();
+        assert!(
+            decided.contains("T00:00:"),
+            "a minute after midnight the average of the day is known: {page:#}"
+        );
+        return Ok(());
+    };
+    assert_eq!(spend["burn_basis"], "window", "{page:#}");
+    assert!(text.contains(" USD per hour, on average since its window began "), "{page:#}");
+    let hours = spend["burn_over_seconds"].as_f64().unwrap_or_default() / 3600.0;
+    let charged = hourly.parse::<f64>()? * hours;
+    let spent = spend["spent_usd"].as_str().unwrap_or_default().parse::<f64>()?;
+    assert!((charged / spent - 1.0).abs() < 0.05, "{charged} is not {spent}: {page:#}");
+    Ok(())
+}
+
 async fn paused_by_a_person(stage: &Stage, name: &str, annotation: &str) -> Result<Tenant> {
     let tenant = stage.tenant(name, 1).await?;
     stage.kubectl(name, &["annotate", "scaledobject/agent", annotation]).await?;
@@ -32,6 +54,7 @@ async fn what_a_person_paused_at_two_stays_at_two_and_nobody_says_stopped() -> R
     stage.spend("foreign-1", "foreign", 51)?;
     let page = stage.told("foreign", "it is paged", |m| gist(m) == "hold NotStopped").await?;
     assert_eq!(page["severity"], "critical", "{page:#}");
+    says_what_it_costs(&page)?;
     stage.person(&["reset", "tenant-daily/foreign"])?;
     stage.given_back("foreign").await?;
     tenant.wait_running(2).await?;
@@ -45,7 +68,8 @@ async fn a_plain_pause_of_a_person_is_left_alone_and_paged() -> Result<()> {
     let stage = Stage::shared().await?;
     let tenant = paused_by_a_person(&stage, "plain", "autoscaling.keda.sh/paused=true").await?;
     stage.spend("plain-1", "plain", 51)?;
-    stage.told("plain", "it is paged", |m| gist(m) == "hold NotStopped").await?;
+    let page = stage.told("plain", "it is paged", |m| gist(m) == "hold NotStopped").await?;
+    says_what_it_costs(&page)?;
     assert_eq!(tenant.replicas().await?, 1);
     assert_eq!(stage.writes("plain").await?, [""; 0]);
     nobody_says_stopped(&stage, "plain").await

@@ -86,6 +86,9 @@ struct SpendBody<'a> {
     limit_usd: String,
     charges: u64,
     unpriced: u64,
+    burn_usd_per_hour: Option<String>,
+    burn_over_seconds: Option<i64>,
+    burn_basis: Option<&'static str>,
     largest: Vec<ChargeBody<'a>>,
 }
 
@@ -204,6 +207,9 @@ fn spend(notice: &Notice) -> SpendBody<'_> {
         limit_usd: usd(why.limit),
         charges: why.facts,
         unpriced: why.unpriced,
+        burn_usd_per_hour: why.burn.map(|burn| usd(burn.per_hour)),
+        burn_over_seconds: why.burn.map(|burn| burn.over.millis() / 1000),
+        burn_basis: why.burn.map(|burn| burn.basis.word()),
         largest: why
             .largest
             .iter()
