@@ -102,7 +102,7 @@ async fn a_bad_record_in_a_log_is_told_kept_and_counted_and_costs_no_other() -> 
         ensure!(daemon.log().contains(reason), "{reason} is not in the log\n{}", daemon.log_tail());
     }
     assert_eq!(kept.len(), 5, "{kept:?}");
-    assert_eq!(metric(&site, "breakerbox_refused_usd_total").await?, 33_000_000.0165);
+    assert_eq!(metric(&site, "breakerbox_refused_usd_total").await?, 33_000_000.016_5);
     only(&site, 15_000, 4).await?;
     ensure!(daemon.is_running() && !daemon.log().contains("panicked"), "{}", daemon.log_tail());
     Ok(())
