@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::annotation::{HOLDERS, INSTALL, ORDER, PAUSED_REPLICAS};
 use crate::breaker::Stage;
-use crate::decision::{Blast, DecisionId, DecisionKind, Effect, HoldState, OrderId, Why};
+use crate::decision::{Blast, DecisionId, DecisionKind, Effect, HoldState, OrderId, PageTopic, Why};
 use crate::fact::{Observation, PriorState, Receipt, ReceiptOutcome};
 use crate::inventory::{Inventory, InventoryChange, ObjectKey, ScaledObject};
 use crate::rule::Mode;
@@ -258,7 +258,10 @@ impl Engine {
         // still looks is never heard of again.
         let again = hold.ordered_at.plus(self.settings.refire_after).plus(self.settings.refire_after);
         let due = self.now >= again;
-        if !may_write || (waiting && !due) {
+        if !may_write {
+            return self.page_waiting(target, out);
+        }
+        if waiting && !due {
             return;
         }
         let prior = hold.prior.clone();
@@ -267,6 +270,21 @@ impl Engine {
             self.hold_becomes(target, HoldState::Restoring, "nobody holds it any more".to_owned(), out);
         }
         self.give_order(target, Effect::Restore { prior }, out);
+    }
+
+    /// What should be given back, and may not be written now, is somebody's production: a person must know.
+    fn page_waiting(&mut self, target: &ObjectKey, out: &mut Outcome) {
+        let why = match (&self.clock_doubt, &self.posture.because) {
+            (Some(doubt), _) => doubt.clone(),
+            (None, Some(because)) => because.clone(),
+            (None, None) => format!("its ceiling is `{}`", self.posture.ceiling.word()),
+        };
+        let detail = format!(
+            "nobody holds {target} any more, but the daemon may not write now: {why}; it stays stopped until that \
+             changes, or until a person gives it back: `breakerbox release --all`"
+        );
+        let kind = DecisionKind::Page { topic: PageTopic::Posture, detail };
+        self.page_once(&format!("waiting {target}"), Span::from_hours(24), kind, out);
     }
 
     /// What somebody else stopped is never given back by us (invariant 8).

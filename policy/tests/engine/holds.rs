@@ -267,3 +267,20 @@ fn the_last_word_of_a_give_back_lists_all_of_its_objects_and_what_did_not_come_b
     let note = &last.decision.why.note;
     assert_eq!(note, "not given back: ScaledObject/acme/worker (the object is gone)");
 }
+
+#[test]
+fn what_may_not_be_given_back_for_a_lower_ceiling_is_paged_and_given_back_once_it_may() {
+    let mut world = World::new();
+    world.spend("acme", "51");
+    world.obey_all();
+    let ceiling = |ceiling| Fact::Posture(policy::fact::Posture { ceiling, because: None });
+    world.take(vec![ceiling(Mode::Observe)]);
+    world.pass("12h");
+    world.pass("1m");
+    assert!(world.orders.is_empty());
+    let waiting = |p: &&String| p.contains("ScaledObject/acme/api") && p.contains("ceiling is `observe`");
+    assert_eq!(world.pages().iter().filter(waiting).count(), 1, "{:?}", world.pages());
+    world.take(vec![ceiling(Mode::Enforce)]);
+    world.pass("1s");
+    assert_eq!(world.ordered(), ["restore acme/api"]);
+}
