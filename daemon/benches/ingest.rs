@@ -195,7 +195,7 @@ fn main() {
         let (plain, often) =
             (home.path().join(format!("plain-{pass}")), home.path().join(format!("often-{pass}")));
         all = all.max(runtime.block_on(whole(&plain, &logs, records, Every::default())));
-        let every = Every { turns: 8, look: Duration::from_millis(100) };
+        let every = Every { turns: 8, look: Duration::from_millis(100), apart: false };
         kept = kept.max(runtime.block_on(whole(&often, &logs, records, every)));
         parse = parse.max(runtime.block_on(parse_alone(home.path(), &logs, records)));
         let (rate, size) = commit_alone(&plain, records);

@@ -10,6 +10,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use clap::Parser as _;
 use daemon::app::{App, Running};
 use daemon::config::{Config, Overrides};
 use daemon::keeper::Every;
@@ -49,7 +50,7 @@ async fn start(home: &Path, turns: u64) -> Running {
     );
     let config = Config::parse("bench", &yaml, &Overrides::default()).expect("a configuration");
     let mut deps = daemon::wiring::deps(&config, false).await.expect("edges");
-    deps.every = Every { turns, look: Duration::from_millis(200) };
+    deps.every = Every { turns, look: Duration::from_millis(200), apart: true };
     App::new(config, deps).start().await.expect("a daemon")
 }
 
@@ -130,6 +131,11 @@ async fn run(home: &Path, turns: u64, agents: usize, ids: &[usize]) {
 }
 
 fn main() {
+    // The keeper starts this program once more for each snapshot.
+    if std::env::args().nth(1).is_some_and(|arg| arg == daemon::keeper::apart::COMMAND) {
+        let _ = daemon::cmd::main(daemon::args::Cli::parse());
+        return;
+    }
     // `cargo test --benches` runs every bench once with `--test`: then a small one will do.
     let has = |word: &str| std::env::args().any(|arg| arg == word);
     if !has("--often") && !has("--never") {

@@ -128,6 +128,13 @@ pub enum Command {
     },
     /// Show the version
     Version,
+    /// Make a snapshot beside the daemon; the daemon's own way to have one made
+    #[command(hide = true)]
+    MakeSnapshot {
+        /// Turn of the last one
+        #[arg(long)]
+        since: u64,
+    },
 }
 
 /// Flags of `run`.

@@ -18,6 +18,8 @@ use crate::window::Window;
 
 /// How many of the largest charges a breaker keeps for its why.
 pub const LARGEST: usize = 3;
+/// Far from its marks a breaker keeps no charge smaller than this part of its limit.
+const NOTABLE: i128 = 1_000;
 /// Buckets of a rolling window: its sum is at most one sixtieth of the window's length behind.
 pub const BUCKETS: i64 = 60;
 /// Closed windows that a breaker keeps in memory; the journal's rollups keep all.
@@ -33,7 +35,7 @@ pub struct Hot {
     pub sum: Money,
     /// The sum at which something is to be judged.
     pub next_mark: Money,
-    /// Charges up to this amount (in 10⁻¹² USD) are not among the largest.
+    /// Charges up to this amount (in 10⁻¹² USD) are not kept among the largest.
     pub floor: u64,
     /// Charges in the sum.
     pub facts: u64,
@@ -65,7 +67,8 @@ pub struct Cold {
     pub state: State,
     /// Warning thresholds already crossed in the current window.
     pub warned: u8,
-    /// The largest charges of the current window, largest first.
+    /// The largest charges of the current window, largest first. Below half of the first mark only those of more
+    /// than a thousandth of the limit: most breakers never come near, and ids of charges are long.
     pub largest: Vec<LargeCharge>,
     /// Usage without a price in the current window.
     pub unpriced: u64,
@@ -139,7 +142,7 @@ pub enum State {
         decision: DecisionId,
     },
     /// Over, and acted on.
-    Tripped(Trip),
+    Tripped(Box<Trip>),
 }
 
 impl State {
@@ -259,15 +262,20 @@ impl Cold {
         self.prices_accepted = true;
     }
 
-    /// Keeps a charge if it is among the largest; gives back the new floor.
-    pub fn keep_largest(&mut self, charge: LargeCharge) -> u64 {
+    /// Keeps a charge if it is among the largest.
+    pub fn keep_largest(&mut self, charge: LargeCharge) {
         let at = self.largest.partition_point(|kept| kept.amount >= charge.amount);
         self.largest.insert(at, charge);
         self.largest.truncate(LARGEST);
-        match self.largest.get(LARGEST - 1) {
-            Some(smallest) => u64::try_from(smallest.amount.picos()).unwrap_or(u64::MAX),
-            None => 0,
-        }
+    }
+
+    /// The amount (in 10⁻¹² USD) that a charge must be above to be kept; `far` from the first mark, small ones
+    /// are not.
+    #[must_use]
+    pub fn floor(&self, far: bool) -> u64 {
+        let smallest = self.largest.get(LARGEST - 1).map_or(Money::ZERO, |kept| kept.amount);
+        let notable = if far { self.limit.picos() / NOTABLE } else { 0 };
+        u64::try_from(smallest.picos().max(notable)).unwrap_or(u64::MAX)
     }
 
     /// The side windows, made when first needed.

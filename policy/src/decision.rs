@@ -187,7 +187,8 @@ pub struct Why {
     pub facts: u64,
     /// How fast it is charged; `None` where that is not known (yet).
     pub burn: Option<Burn>,
-    /// The largest charges in the window, largest first.
+    /// The largest charges in the window, largest first. One under a thousandth of the limit may be missing if it
+    /// came before half of the first threshold was spent.
     pub largest: Vec<LargeCharge>,
     /// Usage in the window that has no price.
     pub unpriced: u64,

@@ -180,7 +180,7 @@ impl World {
             counted: Counted::default(),
             leading,
             compile,
-            every: keeper::Every { turns: 10, look: Duration::from_millis(5) },
+            every: keeper::Every { turns: 10, look: Duration::from_millis(5), apart: false },
             accept_lost_journal: self.accept,
         };
         App::new(self.config(), deps).start().await

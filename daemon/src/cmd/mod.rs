@@ -113,6 +113,12 @@ async fn dispatch(cli: Cli) -> Outcome {
         Command::Release { object: Some(object), .. } => command::release(&common, object).await,
         Command::Release { object: None, .. } => release::all(&common).await,
         Command::Demo { seed, log } => demo::run(&common, seed, log).await,
+        Command::MakeSnapshot { since } => {
+            let folder = common.data_dir.as_deref().unwrap_or(std::path::Path::new("."));
+            let said = crate::keeper::apart::answer(folder, since);
+            anstream::println!("{}", said.map_err(|error| Failure::new(COULD_NOT, error))?);
+            Ok(DONE)
+        }
         Command::Version => {
             let build = if fail::has_failpoints() { " (with failpoints, for tests only)" } else { "" };
             anstream::println!("breakerbox {}{build}", env!("CARGO_PKG_VERSION"));

@@ -83,7 +83,7 @@ impl Journal {
         self.path.parent().unwrap_or(Path::new("."))
     }
 
-    /// A second, read-only connection, for questions and for the snapshot thread.
+    /// A second, read-only connection, for questions.
     ///
     /// # Errors
     /// When the file cannot be opened again.

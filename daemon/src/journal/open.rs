@@ -19,7 +19,7 @@ pub const FORMAT: i64 = 1;
 /// "bkbx": so that a stray SQLite file is not taken for a journal.
 const APPLICATION_ID: i64 = 0x626b_6278;
 
-const FILE: &str = "journal.db";
+pub(super) const FILE: &str = "journal.db";
 const LOCK: &str = "breakerbox.lock";
 
 /// Statements that the writer keeps prepared: one for each kind of row, with room to spare.
@@ -177,7 +177,7 @@ fn make(conn: &mut Connection, fix: impl FnOnce(IdKey) -> Settings) -> Result<()
     tx.commit().map_err(fail())
 }
 
-fn read_meta(conn: &Connection) -> Result<(String, Settings, u64), JournalError> {
+pub(super) fn read_meta(conn: &Connection) -> Result<(String, Settings, u64), JournalError> {
     let fail = || JournalError::sql("read what it was made with");
     let get = "SELECT value FROM meta WHERE key = ?1";
     let id: String = conn.query_row(get, ["id"], |row| row.get(0)).map_err(fail())?;

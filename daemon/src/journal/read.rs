@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
 use policy::decision::{Decision, DecisionId, Effect, Notice, Order, OrderId};
+use policy::engine::Settings;
 use policy::fact::{Clock, Fact, Receipt};
 use policy::inventory::ObjectKey;
 use policy::money::Money;
@@ -85,6 +86,22 @@ impl Reader {
         let conn = Connection::open_with_flags(path, flags).map_err(JournalError::sql("open a reader"))?;
         conn.busy_timeout(std::time::Duration::from_secs(5)).map_err(JournalError::sql("open a reader"))?;
         Ok(Self { conn, path: path.to_owned() })
+    }
+
+    /// A view of the journal in that data folder, beside the daemon that writes it.
+    ///
+    /// # Errors
+    /// When there is none, or it cannot be opened.
+    pub fn of(folder: &Path) -> Result<Self, JournalError> {
+        Self::open(&folder.join(super::open::FILE))
+    }
+
+    /// Its id and settings, as they were when it was made.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub fn made_with(&self) -> Result<(String, Settings), JournalError> {
+        super::open::read_meta(&self.conn).map(|(id, settings, _)| (id, settings))
     }
 
     /// Another view of the same journal.

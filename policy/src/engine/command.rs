@@ -70,10 +70,7 @@ impl Engine {
     }
 
     fn find(&self, breaker: &str) -> Result<u32, String> {
-        self.index
-            .get(breaker)
-            .copied()
-            .ok_or_else(|| format!("no breaker `{breaker}`; `breakerbox status` lists them"))
+        self.slot_of(breaker).ok_or_else(|| format!("no breaker `{breaker}`; `breakerbox status` lists them"))
     }
 
     /// Yes to what waits: a trip that was withheld or awaits approval, or a crossing by reload.
@@ -173,7 +170,7 @@ impl Engine {
         let Some(hold) = self.holds.get(target) else {
             return Err(format!("we do not hold `{target}`; `breakerbox status` lists what we hold"));
         };
-        let slots: Vec<u32> = hold.holders.iter().filter_map(|h| self.index.get(h)).copied().collect();
+        let slots: Vec<u32> = hold.holders.iter().filter_map(|h| self.slot_of(h)).collect();
         let until = slots.iter().map(|s| self.window_of(*s).end).max();
         let until = until.unwrap_or_else(|| self.now.plus(Span::from_hours(24)));
         self.exempt.insert(target.clone(), until);

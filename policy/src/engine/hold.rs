@@ -315,7 +315,7 @@ impl Engine {
     /// choose it: a namespace may have gone to another tenant since.
     fn has_cause(&self, target: &ObjectKey) -> bool {
         let Some(hold) = self.holds.get(target) else { return false };
-        let slots = hold.holders.iter().filter_map(|name| self.index.get(name)).copied();
+        let slots = hold.holders.iter().filter_map(|name| self.slot_of(name));
         slots
             .filter(|slot| self.trip_of(*slot).is_some_and(|trip| trip.stage == Stage::Ordered))
             .any(|slot| self.expand(slot).targets.contains(target))

@@ -138,8 +138,9 @@ impl Engine {
         let (since, window_end) = (self.now, self.window_of(slot).end);
         // The state comes first: the notice of this decision says `Tripped`.
         let decision = self.next_decision;
-        self.cold[at].state =
-            State::Tripped(Trip { since, window_end, decision, stage: Stage::Observed, by: by.clone() });
+        self.cold[at].state = State::Tripped(
+            Trip { since, window_end, decision, stage: Stage::Observed, by: by.clone() }.into(),
+        );
         self.armed.insert(slot);
         let kind = DecisionKind::Tripped { targets: expansion.targets.clone(), left: expansion.left.clone() };
         let why = Why { note, ..self.why(slot) };
@@ -330,12 +331,22 @@ impl Engine {
             State::Tripped(_) => Money::MAX,
             State::Arming { cause: ArmingCause::OnTimeFact | ArmingCause::PriceChange, .. } => Money::ZERO,
             State::Arming { .. } => Money::MAX,
-            State::Clear | State::Warned => {
-                let trip = cold.trip_mark(budget);
-                let warn = budget.warn_at.get(usize::from(cold.warned));
-                warn.map_or(trip, |share| mark(cold.limit, *share).min(trip))
-            }
+            State::Clear if self.is_far(slot) => halfway(cold, budget),
+            State::Clear | State::Warned => next_mark(cold, budget),
         };
+        self.set_floor(slot);
+    }
+
+    /// Below half of the first mark: nobody will ask for its largest charges soon.
+    fn is_far(&self, slot: u32) -> bool {
+        let (hot, cold) = (&self.hot[slot as usize], &self.cold[slot as usize]);
+        matches!(cold.state, State::Clear) && hot.sum < halfway(cold, self.budget_of(slot))
+    }
+
+    /// From which amount on a charge is kept among the largest.
+    pub(super) fn set_floor(&mut self, slot: u32) {
+        let far = self.is_far(slot);
+        self.hot[slot as usize].floor = self.cold[slot as usize].floor(far);
     }
 
     /// A rolling window moves with each turn and has no start to name a crossing by.
@@ -401,4 +412,16 @@ impl Engine {
             note: String::new(),
         }
     }
+}
+
+/// The sum at which a breaker warns or trips next.
+fn next_mark(cold: &Cold, budget: &Budget) -> Money {
+    let trip = cold.trip_mark(budget);
+    let warn = budget.warn_at.get(usize::from(cold.warned));
+    warn.map_or(trip, |share| mark(cold.limit, *share).min(trip))
+}
+
+/// Half of that: from there on all of the largest charges are kept.
+fn halfway(cold: &Cold, budget: &Budget) -> Money {
+    Money::from_picos(next_mark(cold, budget).picos() / 2)
 }

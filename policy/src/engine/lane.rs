@@ -242,15 +242,15 @@ impl Engine {
     ) -> u32 {
         let mut values: Box<[InstanceValue]> = budget.per_each.iter().map(|f| value(subject, f)).collect();
         let mut name = breaker_name(budget, &values);
-        if let Some(slot) = self.index.get(&name) {
-            return *slot;
+        if let Some(slot) = self.slot_of(&name) {
+            return slot;
         }
         let chosen = budget.per_each.iter().any(|f| subject.get(f).is_some_and(|a| a.chosen));
         if !budget.per_each.is_empty() && !self.admit_subject(source, chosen, out) {
             values = budget.per_each.iter().map(|_| NOBODY).collect();
             name = breaker_name(budget, &values);
-            if let Some(slot) = self.index.get(&name) {
-                return *slot;
+            if let Some(slot) = self.slot_of(&name) {
+                return slot;
             }
         }
         self.make_slot(index, budget, name, values)
@@ -264,11 +264,11 @@ impl Engine {
         values: Box<[InstanceValue]>,
     ) -> u32 {
         let slot = u32::try_from(self.hot.len()).unwrap_or(u32::MAX);
-        let mut cold = Cold::new(u16::try_from(index).unwrap_or(u16::MAX), name.clone(), values);
+        let mut cold = Cold::new(u16::try_from(index).unwrap_or(u16::MAX), name, values);
         cold.limit = cold.limit_of(budget, self.now);
         self.hot.push(Hot::new(first_window(&budget.window, self.now)));
         self.cold.push(cold);
-        self.index.insert(name, slot);
+        self.index.add_last(&self.cold);
         self.set_mark(slot);
         slot
     }

@@ -8,6 +8,7 @@
 mod command;
 mod explain;
 mod hold;
+mod index;
 mod judge;
 mod lane;
 mod name;
@@ -186,7 +187,7 @@ pub struct Engine {
     next_order: OrderId,
     inventory_changed: bool,
     // Made anew from the above.
-    index: FixedMap<Box<str>, u32>,
+    index: index::Index,
     accounts: FixedMap<(Option<Arc<str>>, Arc<str>), u32>,
     lanes: lane::Lanes,
     scratch: Vec<u32>,
@@ -228,7 +229,7 @@ impl Engine {
             book: PriceBook::embedded(),
             book_before: None,
             prices_changed_at: Timestamp::MIN,
-            index: FixedMap::default(),
+            index: index::Index::default(),
             accounts: FixedMap::default(),
             lanes: lane::Lanes::default(),
             scratch: Vec::new(),

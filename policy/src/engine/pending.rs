@@ -108,8 +108,8 @@ impl Engine {
     fn void(&mut self, id: FactId) -> bool {
         let Some(reservation) = self.pending.remove(id) else { return false };
         for name in &reservation.breakers {
-            if let Some(slot) = self.index.get(name) {
-                let cold = &mut self.cold[*slot as usize];
+            if let Some(slot) = self.slot_of(name) {
+                let cold = &mut self.cold[slot as usize];
                 cold.pending = cold.pending.saturating_sub(reservation.amount);
             }
         }

@@ -10,6 +10,7 @@ use crate::price::PriceBook;
 use crate::rule::{Budget, RuleSet};
 use crate::time::{Span, Timestamp};
 
+use super::index::Index;
 use super::{Engine, Outcome};
 
 /// Breakers that a page about a reload names.
@@ -99,7 +100,6 @@ impl Engine {
     fn keep_slots(&mut self, kept: &BTreeMap<u16, u16>) {
         let hot = std::mem::take(&mut self.hot);
         let cold = std::mem::take(&mut self.cold);
-        self.index.clear();
         self.armed.clear();
         for (hot, mut cold) in hot.into_iter().zip(cold) {
             let Some(budget) = kept.get(&cold.budget) else { continue };
@@ -108,10 +108,10 @@ impl Engine {
             if matches!(cold.state, State::Arming { .. } | State::Tripped(_)) {
                 self.armed.insert(slot);
             }
-            self.index.insert(cold.name.clone(), slot);
             self.hot.push(hot);
             self.cold.push(cold);
         }
+        self.index = Index::of(&self.cold);
     }
 
     /// Takes the new limit; true when that alone brings the breaker over.
@@ -168,7 +168,7 @@ impl Engine {
             .holds
             .values()
             .filter(|h| !h.orphan)
-            .flat_map(|h| h.holders.iter().filter(|name| !self.index.contains_key(*name)).cloned())
+            .flat_map(|h| h.holders.iter().filter(|name| self.slot_of(name).is_none()).cloned())
             .collect();
         for name in lost {
             let held: Vec<String> = self.held_by(&name).iter().map(|(key, _)| key.to_string()).collect();

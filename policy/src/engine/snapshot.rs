@@ -19,6 +19,7 @@ use crate::rule::RuleSet;
 use crate::time::Timestamp;
 
 use super::hold::Hold;
+use super::index::Index;
 use super::pending::Pending;
 use super::stop::Stop;
 use super::tell::Returns;
@@ -163,9 +164,7 @@ impl Engine {
         engine.next_decision = state.next_decision;
         engine.next_order = state.next_order;
         engine.inventory_changed = state.inventory_changed;
-        for (slot, cold) in (0..).zip(&engine.cold) {
-            engine.index.insert(cold.name.clone(), slot);
-        }
+        engine.index = Index::of(&engine.cold);
         for (account, spend) in (0..).zip(&engine.spend) {
             engine.accounts.insert((spend.tenant.clone(), Arc::clone(&spend.model)), account);
         }

@@ -264,7 +264,7 @@ impl Engine {
     pub(super) fn give_order(&mut self, target: &ObjectKey, effect: Effect, out: &mut Outcome) {
         let id = self.take_order_id();
         let Some(hold) = self.holds.get(target) else { return };
-        let slot = hold.holders.iter().find_map(|name| self.index.get(name)).copied();
+        let slot = hold.holders.iter().find_map(|name| self.slot_of(name));
         let (why, mode, decision) = match slot {
             Some(slot) => {
                 let mode = self.budget_of(slot).mode.min(self.posture.ceiling);

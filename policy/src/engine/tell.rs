@@ -73,7 +73,7 @@ impl Engine {
     pub(super) fn decide_hold(&mut self, target: &ObjectKey, kind: DecisionKind, out: &mut Outcome) {
         let Some(hold) = self.holds.get(target) else { return };
         let holders: Vec<Box<str>> = hold.holders.iter().cloned().collect();
-        let slots: Vec<u32> = holders.iter().filter_map(|name| self.index.get(name)).copied().collect();
+        let slots: Vec<u32> = holders.iter().filter_map(|name| self.slot_of(name)).collect();
         let why = slots.first().map_or_else(|| hold.why.clone(), |slot| self.why(*slot));
         let ceiling = self.posture.ceiling;
         let mut decision = self.numbered(kind, ceiling, why);

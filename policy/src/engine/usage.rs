@@ -308,7 +308,8 @@ impl Engine {
     fn keep_largest(&mut self, slot: u32, posting: &Posting<'_>) {
         let fact = format!("{}:{}", posting.batch.source, posting.batch.key_of(posting.row));
         let charge = LargeCharge { fact: fact.into(), occurred_at: posting.at, amount: posting.amount };
-        self.hot[slot as usize].floor = self.cold[slot as usize].keep_largest(charge);
+        self.cold[slot as usize].keep_largest(charge);
+        self.set_floor(slot);
     }
 
     fn book_spend(&mut self, account: u32, at: Timestamp, amount: Money, out: &mut Outcome) {

@@ -150,7 +150,7 @@ impl Engine {
     /// One breaker by name.
     #[must_use]
     pub fn breaker(&self, name: &str, now: Timestamp) -> Option<BreakerView> {
-        self.index.get(name).map(|slot| self.breaker_view(*slot as usize, now))
+        self.slot_of(name).map(|slot| self.breaker_view(slot as usize, now))
     }
 
     /// One hold by target.

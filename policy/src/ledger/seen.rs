@@ -12,6 +12,11 @@ use crate::fact::{FactId, words};
 use crate::time::{Span, Timestamp};
 
 const SHARDS: usize = 64;
+/// Cells that the shards share.
+const CELLS: usize = 1504;
+/// The shard of each cell. The last shard has twice the cells of the first, the others lie between: a table
+/// doubles when it is full, and were all shards as large, all would be half empty at once.
+const SHARD_OF: [u8; CELLS] = shards();
 const HOUR: i64 = 3_600_000;
 
 /// Four words of id, one of content, one of the hour of event time.
@@ -55,6 +60,21 @@ fn hash_of(entry: &Entry) -> u64 {
 /// Hours since the epoch, cut to 32 bits (good until the year 491,000).
 fn hour(at: Timestamp) -> u32 {
     u32::try_from(at.millis().div_euclid(HOUR)).unwrap_or(0)
+}
+
+const fn shards() -> [u8; CELLS] {
+    let mut of = [0; CELLS];
+    let (mut cell, mut shard) = (0, 0_u8);
+    while cell < CELLS {
+        let end = cell + 16 + shard as usize / 4;
+        while cell < end {
+            of[cell] = shard;
+            cell += 1;
+        }
+        shard += 1;
+    }
+    assert!(shard as usize == SHARDS, "each cell has a shard and each shard its cells");
+    of
 }
 
 impl Seen {
@@ -105,7 +125,8 @@ impl Seen {
 
     fn shard(id: FactId) -> usize {
         // The top bits: the table itself uses the low ones.
-        usize::try_from(id.0 >> 122).unwrap_or(0)
+        let top = usize::try_from(id.0 >> 112).unwrap_or(0);
+        usize::from(SHARD_OF[(top * CELLS) >> 16])
     }
 }
 

@@ -42,6 +42,20 @@ fn an_order_says_which_facts_which_sum_and_which_rule_line_led_to_it() {
     assert!(why.prices.starts_with("builtin@"), "{}", why.prices);
 }
 
+/// 0.05 USD is a thousandth of the limit, 20 USD half of the first threshold.
+#[test]
+fn far_below_its_marks_a_breaker_keeps_no_charge_under_a_thousandth_of_the_limit_and_near_them_any() {
+    let mut world = World::new();
+    for amount in ["0.04", "20", "0.03", "29.98"] {
+        world.spend("acme", amount);
+    }
+    let largest: Vec<_> = world.orders[0].why.largest.iter().map(|l| (&*l.fact, l.amount)).collect();
+    assert_eq!(
+        largest,
+        [("gateway:u4", usd("29.98")), ("gateway:u2", usd("20")), ("gateway:u3", usd("0.03"))]
+    );
+}
+
 #[test]
 fn midnight_gives_everything_back_and_the_new_day_begins_at_zero() {
     let mut world = World::new();

@@ -3,7 +3,10 @@
 //!
 //! Snapshots are made by a second engine that is restored from the last one and replays the journal, so the
 //! first engine never stops for one and ingest keeps its latency. The second engine lives only while it
-//! works: between two snapshots it costs no memory.
+//! works, and in a process of its own ([`apart`]): it costs the daemon no memory.
+
+pub mod apart;
+mod maker;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,14 +16,13 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use policy::decision::PageTopic;
-use policy::engine::{Engine, Settings};
 use policy::fact::{Fact, Trouble};
 
-use crate::journal::snapshot::{self, Snapshot};
-use crate::journal::{Checkpointer, Journal, JournalError, Reader};
+use crate::journal::{Checkpointer, Journal, JournalError};
 use crate::observe::Observed;
-use crate::replay;
 use crate::turn::Handle;
+
+use maker::{Made, Maker};
 
 /// When a snapshot is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +31,8 @@ pub struct Every {
     pub turns: u64,
     /// How often to look, and to fold the log.
     pub look: Duration,
+    /// Made by a process of its own, which is this program with [`apart::COMMAND`]; else on the keeper's thread.
+    pub apart: bool,
 }
 
 impl Default for Every {
@@ -38,18 +42,15 @@ impl Default for Every {
     /// The log is folded ten times a second: a commit waits for the disk while it is, and a second's worth of
     /// a busy log makes an order wait 50 ms, a tenth of that about 5 ms.
     fn default() -> Self {
-        Self { turns: 2_000, look: Duration::from_millis(100) }
+        Self { turns: 2_000, look: Duration::from_millis(100), apart: false }
     }
 }
 
 /// Does the work; `start` runs it on its thread.
 #[derive(Debug)]
 pub struct Keeper {
-    reader: Reader,
     checkpointer: Checkpointer,
     folder: PathBuf,
-    journal: String,
-    settings: Settings,
     /// Turn of the last snapshot.
     last_seq: u64,
     every: Every,
@@ -86,11 +87,8 @@ impl Keeper {
         observed: Arc<Observed>,
     ) -> Result<Self, JournalError> {
         Ok(Self {
-            reader: journal.reader()?,
             checkpointer: journal.checkpointer()?,
             folder: journal.folder().to_owned(),
-            journal: journal.id().to_owned(),
-            settings: journal.settings().clone(),
             last_seq: since,
             every,
             observed,
@@ -128,6 +126,7 @@ impl Keeper {
             match self.snapshot() {
                 Ok(None) => {}
                 Ok(Some(turn)) => {
+                    self.last_seq = last;
                     let detail = format!(
                         "the replay of turn {turn} differs from what was done: the engine is not \
                          deterministic, please report this with the journal's turn"
@@ -138,7 +137,8 @@ impl Keeper {
                     let _ = runtime.block_on(handle.fact(trouble));
                 }
                 Err(error) => {
-                    tracing::error!(error = &error as &dyn std::error::Error, "no snapshot was made");
+                    tracing::error!(%error, "no snapshot was made; the next try is after as many turns again");
+                    self.last_seq = last;
                 }
             }
         }
@@ -149,40 +149,24 @@ impl Keeper {
     ///
     /// # Errors
     /// When the journal cannot be read or the snapshot not be written.
-    pub fn snapshot(&mut self) -> Result<Option<u64>, JournalError> {
-        let until = self.reader.rollups_seq()?;
-        if until <= self.last_seq {
-            return Ok(None);
-        }
-        let base = snapshot::newest(&self.folder, &self.journal, until)?;
-        let from = base.as_ref().map_or(0, |s| s.seq);
-        let restored = base.and_then(|s| Engine::restore(&s.bytes).ok());
-        let (mut engine, from) = match restored {
-            Some(engine) => (engine, from),
-            None => (Engine::new(self.settings.clone()), 0),
+    pub fn snapshot(&mut self) -> Result<Option<u64>, String> {
+        let made = match self.every.apart {
+            true => apart::make(&self.folder, self.last_seq)?,
+            false => Maker::open(&self.folder)
+                .and_then(|maker| maker.make(self.last_seq))
+                .map_err(|error| error.to_string())?,
         };
-        let mut seq = from;
-        for turn in self.reader.again()?.turns_after(from) {
-            let turn = turn?;
-            if turn.seq > until {
-                break;
+        match made {
+            Made::Nothing => Ok(None),
+            Made::UpTo(turn) => {
+                self.last_seq = turn;
+                self.observed.snapshot_seq.store(turn, Ordering::Relaxed);
+                Ok(None)
             }
-            if turn.seq != seq + 1 {
-                return Err(JournalError::Gap { first: turn.seq, snapshot: seq });
+            Made::Differs(turn) => {
+                self.observed.diverged_at.store(turn, Ordering::Relaxed);
+                Ok(Some(turn))
             }
-            let (same, _) = replay::step(&mut engine, &turn);
-            if !same {
-                self.observed.diverged_at.store(turn.seq, Ordering::Relaxed);
-                self.last_seq = until;
-                return Ok(Some(turn.seq));
-            }
-            seq = turn.seq;
         }
-        let made = Snapshot { seq, bytes: engine.snapshot() };
-        snapshot::put(&self.folder, &self.journal, &made)?;
-        self.last_seq = seq;
-        self.observed.snapshot_seq.store(seq, Ordering::Relaxed);
-        tracing::info!(turn = seq, bytes = made.bytes.len(), "snapshot made");
-        Ok(None)
     }
 }
