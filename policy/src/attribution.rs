@@ -151,11 +151,9 @@ fn believe(
     let others = asserted().filter(|(claim, _, _)| !claim.starts_with(RESERVED));
     for (claim, value, _) in reserved.chain(others) {
         let Some(name) = field_of(rules, claim) else { continue };
-        if delegate.fields.iter().any(|f| **f == *name) {
-            if subject.trusted(name).is_none() {
-                fix(subject, name, value, &format!("delegate {principal}, {claim}"));
-                subject.set_chosen(name);
-            }
+        if delegate.fields.iter().any(|f| **f == *name) && subject.trusted(name).is_none() {
+            fix(subject, name, value, &format!("delegate {principal}, {claim}"));
+            subject.set_chosen(name);
         }
     }
 }

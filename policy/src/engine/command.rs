@@ -1,12 +1,13 @@
 //! What a person said. Each command becomes a decision with its actor, taken or refused.
 
-use crate::breaker::{Stage, State, mark};
+use crate::breaker::{Stage, State, Trip, mark};
 use crate::decision::{ArmingCause, DecisionId, DecisionKind, ReleaseCause, Why};
 use crate::fact::{Command, CommandKind, GuardCheck};
 use crate::inventory::ObjectKey;
 use crate::money::Percent;
 use crate::time::Span;
 
+use super::stop::Yes;
 use super::{Engine, Outcome};
 
 impl Engine {
@@ -99,9 +100,11 @@ impl Engine {
         let Some(slot) = self.armed.iter().copied().find(|s| waits(&self.cold[*s as usize].state)) else {
             return (None, Err(format!("{decision} does not wait for approval (any more)")));
         };
+        if let Some(late) = self.too_late(slot) {
+            return (Some(slot), Err(format!("{decision} {late}")));
+        }
         if matches!(self.cold[slot as usize].state, State::Tripped(_)) {
-            let expansion = self.expand(slot);
-            self.order(slot, &expansion, Some(actor.to_owned()), out);
+            self.order_what_was_asked(slot, actor, out);
         } else {
             let cold = &mut self.cold[slot as usize];
             cold.by_reload = false;
@@ -110,6 +113,31 @@ impl Engine {
             self.judge(slot, None, out);
         }
         (Some(slot), Ok(()))
+    }
+
+    /// Why a yes comes too late: the tick that ends a window or a question may not have come yet.
+    fn too_late(&self, slot: u32) -> Option<String> {
+        let (window_end, expired) = match &self.cold[slot as usize].state {
+            State::Tripped(Trip { window_end, stage: Stage::AwaitingApproval(until), .. }) => {
+                (*window_end, Some(*until).filter(|until| self.now >= *until))
+            }
+            State::Tripped(trip) => (trip.window_end, None),
+            _ => (self.hot[slot as usize].window.end, None),
+        };
+        if self.now >= window_end {
+            return Some(format!("was about a window that ended at {window_end}; nothing is stopped for it"));
+        }
+        expired.map(|until| format!("waited until {until}; while its cause lasts it is asked again"))
+    }
+
+    /// A yes is to the objects that were named. Others that the rule chooses since are seen on the next tick.
+    fn order_what_was_asked(&mut self, slot: u32, actor: &str, out: &mut Outcome) {
+        let asked = self.trip_of(slot).map_or(Vec::new(), |trip| trip.asked.clone());
+        let mut expansion = self.expand(slot);
+        let before = expansion.targets.len();
+        expansion.targets.retain(|target| asked.contains(target));
+        self.inventory_changed |= expansion.targets.len() < before;
+        self.order(slot, &expansion, Some(Yes { by: actor.to_owned(), to_these: true }), out);
     }
 
     fn trip_by_hand(
@@ -123,7 +151,7 @@ impl Engine {
                 (Some(slot), Err("it is tripped already".to_owned()))
             }
             Ok(slot) => {
-                if self.now >= self.hot[slot as usize].window.end {
+                if self.has_ended(slot) {
                     self.roll(slot, out);
                 }
                 self.trip(slot, Some(by.to_owned()), out);
@@ -152,7 +180,7 @@ impl Engine {
             }
         };
         let at = slot as usize;
-        if self.now >= self.hot[at].window.end {
+        if self.has_ended(slot) {
             self.roll(slot, out);
         }
         let reset_mark = self.hot[at].sum.saturating_add(mark(self.cold[at].limit, more));

@@ -1,10 +1,13 @@
 //! The engine through its public door: facts in, decisions, orders and notices out, on a virtual clock.
 
+mod clocks;
 mod explain;
 mod holds;
 mod ledger;
 mod names;
 mod nasty;
+mod restarts;
 mod safety;
+mod sharing;
 mod trips;
 mod world;
