@@ -1,5 +1,7 @@
 //! `breakerbox run`: the daemon, until a signal or a fault ends it.
 
+use std::io::IsTerminal;
+
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 

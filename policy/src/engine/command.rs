@@ -38,7 +38,8 @@ impl Engine {
             }
             CommandKind::Trip { breaker, reason } => {
                 let (slot, done) = self.trip_by_hand(breaker, &format!("{actor}: {reason}"), out);
-                (format!("trip {breaker} ({reason})"), slot, done)
+                let came = slot.filter(|_| done.is_ok()).map_or("", |slot| self.came_of_trip(slot));
+                (format!("trip {breaker} ({reason}){came}"), slot, done)
             }
             CommandKind::Reset { breaker, more } => {
                 let (slot, done) = self.reset(breaker, *more, &actor, out);
@@ -60,7 +61,11 @@ impl Engine {
                 self.freeze = Some(format!("frozen by {actor} at {}: release --all", self.now));
                 let targets: Vec<ObjectKey> = self.holds.keys().cloned().collect();
                 let failed = targets.iter().filter_map(|t| self.release_object(t, &actor, out).err()).next();
-                (format!("release all ({} held)", targets.len()), None, failed.map_or(Ok(()), Err))
+                (
+                    format!("freeze, and release all ({} held)", targets.len()),
+                    None,
+                    failed.map_or(Ok(()), Err),
+                )
             }
             CommandKind::ClockIsRight => {
                 let done =
@@ -158,6 +163,20 @@ impl Engine {
                 (Some(slot), Ok(()))
             }
             Err(no) => (None, Err(no)),
+        }
+    }
+
+    /// What a person who tripped it must not believe: that something was stopped where nothing was.
+    fn came_of_trip(&self, slot: u32) -> &'static str {
+        match self.trip_of(slot).map(|trip| trip.stage) {
+            Some(Stage::Observed) => "; nothing is stopped: the rule's mode only observes or alerts",
+            Some(Stage::Withheld(_)) => {
+                "; nothing is stopped yet: withheld, `breakerbox status` says by what"
+            }
+            Some(Stage::AwaitingApproval(_)) => {
+                "; nothing is stopped yet: it waits for approval, `breakerbox status` says of which decision"
+            }
+            Some(Stage::Ordered) | None => "",
         }
     }
 

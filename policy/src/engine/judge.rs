@@ -119,6 +119,9 @@ impl Engine {
             }
         }
         let cold = &mut self.cold[at];
+        if !rolling {
+            cold.warned = cold.warned.min(reached); // a trip by hand crossed nothing
+        }
         if matches!(cold.state, State::Arming { .. }) {
             cold.on_time_over = false;
             cold.grace_until = None;

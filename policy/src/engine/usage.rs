@@ -340,7 +340,10 @@ impl Engine {
             return;
         }
         let pages = self.paged.keys().filter(|key| key.starts_with(UNPRICED));
-        let mut detail = what.to_owned();
+        let mut detail = match what.contains(model) {
+            true => what.to_owned(),
+            false => format!("model `{model}`: {what}"),
+        };
         if pages.count() >= MOST_UNPRICED_PAGES {
             UNPRICED.clone_into(&mut key);
             detail = format!(
