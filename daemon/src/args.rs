@@ -77,6 +77,7 @@ pub enum Command {
     /// Tell why a decision was made (d17), or why a tenant or breaker was not stopped
     Explain {
         /// A decision, a breaker (tenant-daily/acme) or a tenant
+        #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
         what: String,
     },
     /// Say yes to a decision that waits (d17), or that the wall clock is right (clock)

@@ -115,7 +115,7 @@ impl Observed {
             let kind = crate::journal::decision_word(&decision.kind);
             let breaker = decision.why.breaker.as_ref().map_or("", |b| &*b.name);
             let mode = decision.mode.word();
-            tracing::info!(decision = %decision.id, kind, breaker, mode, rule = %decision.why.place, "decided");
+            tracing::info!(decision = %decision.id, kind, breaker, mode, rule = place_in_words(&decision.why.place), "decided");
         }
     }
 
@@ -141,4 +141,8 @@ impl Observed {
         let counter = if taken { &self.rules_taken } else { &self.rules_refused };
         counter.fetch_add(1, Ordering::Relaxed);
     }
+}
+/// `tenants.yaml:9`; `-` for what no rule led to.
+fn place_in_words(place: &policy::rule::Place) -> String {
+    if place.file.is_empty() { "-".to_owned() } else { place.to_string() }
 }

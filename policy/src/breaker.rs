@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::burn::Moment;
 use crate::decision::{ArmingCause, DecisionId, LargeCharge};
 use crate::fact::GuardCheck;
+use crate::inventory::ObjectKey;
 use crate::money::{Money, Percent, Rounding};
 use crate::rule::{Budget, WindowSpec};
 use crate::subject::Trust;
@@ -169,8 +170,12 @@ pub struct Trip {
     pub decision: DecisionId,
     /// How far its orders have come.
     pub stage: Stage,
-    /// Who tripped it by hand, or approved it.
+    /// Who tripped it by hand.
     pub by: Option<String>,
+    /// The objects that a person was last asked about: a yes is to these.
+    pub asked: Vec<ObjectKey>,
+    /// Who said yes.
+    pub approved_by: Option<String>,
 }
 
 /// How far the orders of a trip have come.

@@ -1,5 +1,7 @@
 //! `breakerbox run`: the daemon, until a signal or a fault ends it.
 
+use std::io::IsTerminal;
+
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -80,9 +82,14 @@ fn log(config: &Config) {
         tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(EnvFilter::new(capped));
     let set = match config.log {
         LogFormat::Json => builder.json().try_init(),
-        LogFormat::Text => builder.with_ansi(std::env::var_os("NO_COLOR").is_none()).try_init(),
+        LogFormat::Text => builder.with_ansi(coloured()).try_init(),
     };
     if let Err(error) = set {
         anstream::eprintln!("the log was set up before: {error}");
     }
+}
+
+/// Colours are for a person at a terminal; in a file or a pod's log they are noise.
+fn coloured() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }

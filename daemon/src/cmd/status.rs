@@ -73,7 +73,7 @@ fn head(format: Format, status: &Status) -> String {
             lines.push((name, text.clone()));
         }
     };
-    flag("frozen", &status.freeze);
+    flag("freeze", &status.freeze);
     flag("clock", &status.clock_doubt);
     if status.disk_low {
         lines.push(("disk", "below its reserve: usage is not taken in".to_owned()));

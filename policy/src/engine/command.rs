@@ -7,6 +7,7 @@ use crate::inventory::ObjectKey;
 use crate::money::Percent;
 use crate::time::Span;
 
+use super::stop::Yes;
 use super::{Engine, Outcome};
 
 impl Engine {
@@ -37,7 +38,8 @@ impl Engine {
             }
             CommandKind::Trip { breaker, reason } => {
                 let (slot, done) = self.trip_by_hand(breaker, &format!("{actor}: {reason}"), out);
-                (format!("trip {breaker} ({reason})"), slot, done)
+                let came = slot.filter(|_| done.is_ok()).map_or("", |slot| self.came_of_trip(slot));
+                (format!("trip {breaker} ({reason}){came}"), slot, done)
             }
             CommandKind::Reset { breaker, more } => {
                 let (slot, done) = self.reset(breaker, *more, &actor, out);
@@ -59,7 +61,11 @@ impl Engine {
                 self.freeze = Some(format!("frozen by {actor} at {}: release --all", self.now));
                 let targets: Vec<ObjectKey> = self.holds.keys().cloned().collect();
                 let failed = targets.iter().filter_map(|t| self.release_object(t, &actor, out).err()).next();
-                (format!("release all ({} held)", targets.len()), None, failed.map_or(Ok(()), Err))
+                (
+                    format!("freeze, and release all ({} held)", targets.len()),
+                    None,
+                    failed.map_or(Ok(()), Err),
+                )
             }
             CommandKind::ClockIsRight => {
                 let done =
@@ -96,9 +102,11 @@ impl Engine {
         let Some(slot) = self.armed.iter().copied().find(|s| waits(&self.cold[*s as usize].state)) else {
             return (None, Err(format!("{decision} does not wait for approval (any more)")));
         };
+        if let Some(late) = self.too_late(slot) {
+            return (Some(slot), Err(format!("{decision} {late}")));
+        }
         if matches!(self.cold[slot as usize].state, State::Tripped(_)) {
-            let expansion = self.expand(slot);
-            self.order(slot, &expansion, Some(actor.to_owned()), out);
+            self.order_what_was_asked(slot, actor, out);
         } else {
             let cold = &mut self.cold[slot as usize];
             cold.by_reload = false;
@@ -107,6 +115,34 @@ impl Engine {
             self.judge(slot, None, out);
         }
         (Some(slot), Ok(()))
+    }
+
+    /// Why a yes comes too late: the tick that ends a window or a question may not have come yet.
+    fn too_late(&self, slot: u32) -> Option<String> {
+        let (window_end, expired) = match &self.cold[slot as usize].state {
+            State::Tripped(trip) => {
+                let until = match trip.stage {
+                    Stage::AwaitingApproval(until) => Some(until),
+                    _ => None,
+                };
+                (trip.window_end, until.filter(|until| self.now >= *until))
+            }
+            _ => (self.hot[slot as usize].window.end, None),
+        };
+        if self.now >= window_end {
+            return Some(format!("was about a window that ended at {window_end}; nothing is stopped for it"));
+        }
+        expired.map(|until| format!("waited until {until}; while its cause lasts it is asked again"))
+    }
+
+    /// A yes is to the objects that were named. Others that the rule chooses since are seen on the next tick.
+    fn order_what_was_asked(&mut self, slot: u32, actor: &str, out: &mut Outcome) {
+        let asked = self.trip_of(slot).map_or(Vec::new(), |trip| trip.asked.clone());
+        let mut expansion = self.expand(slot);
+        let before = expansion.targets.len();
+        expansion.targets.retain(|target| asked.contains(target));
+        self.inventory_changed |= expansion.targets.len() < before;
+        self.order(slot, &expansion, Some(Yes { by: actor.to_owned(), to_these: true }), out);
     }
 
     fn trip_by_hand(
@@ -120,13 +156,27 @@ impl Engine {
                 (Some(slot), Err("it is tripped already".to_owned()))
             }
             Ok(slot) => {
-                if self.now >= self.hot[slot as usize].window.end {
+                if self.has_ended(slot) {
                     self.roll(slot, out);
                 }
                 self.trip(slot, Some(by.to_owned()), out);
                 (Some(slot), Ok(()))
             }
             Err(no) => (None, Err(no)),
+        }
+    }
+
+    /// What a person who tripped it must not believe: that something was stopped where nothing was.
+    fn came_of_trip(&self, slot: u32) -> &'static str {
+        match self.trip_of(slot).map(|trip| trip.stage) {
+            Some(Stage::Observed) => "; nothing is stopped: the rule's mode only observes or alerts",
+            Some(Stage::Withheld(_)) => {
+                "; nothing is stopped yet: withheld, `breakerbox status` says by what"
+            }
+            Some(Stage::AwaitingApproval(_)) => {
+                "; nothing is stopped yet: it waits for approval, `breakerbox status` says of which decision"
+            }
+            Some(Stage::Ordered) | None => "",
         }
     }
 
@@ -149,7 +199,7 @@ impl Engine {
             }
         };
         let at = slot as usize;
-        if self.now >= self.hot[at].window.end {
+        if self.has_ended(slot) {
             self.roll(slot, out);
         }
         let reset_mark = self.hot[at].sum.saturating_add(mark(self.cold[at].limit, more));

@@ -317,6 +317,7 @@ impl Engine {
         let Some(hold) = self.holds.get(target) else { return false };
         let slots = hold.holders.iter().filter_map(|name| self.slot_of(name));
         slots
+            .filter(|slot| self.budget_of(*slot).mode >= Mode::Approve)
             .filter(|slot| self.trip_of(*slot).is_some_and(|trip| trip.stage == Stage::Ordered))
             .any(|slot| self.expand(slot).targets.contains(target))
     }
@@ -418,13 +419,7 @@ impl Engine {
             return;
         };
         if hold.uid != object.uid {
-            hold.uid = object.uid.clone();
-            if hold.is_active() && !hold.foreign && !hold.orphan {
-                hold.prior = None;
-                let detail = "the object was replaced while held".to_owned();
-                self.hold_becomes(key, HoldState::Ordered, detail, out);
-            }
-            return;
+            return self.replaced(key, object.uid.clone(), marked, out);
         }
         if object.deleting && hold.is_active() {
             let back = if object.restore_to_original { "; KEDA brings its replicas back" } else { "" };
@@ -436,6 +431,21 @@ impl Engine {
             && let Some(workload) = object.workload.clone()
         {
             self.raised(key, &workload, "its pause was taken off", out);
+        }
+    }
+
+    /// Another object under the name: what was ordered, proven or recorded of the old one says nothing of it.
+    fn replaced(&mut self, key: &ObjectKey, uid: Box<str>, marked: bool, out: &mut Outcome) {
+        let Some(hold) = self.holds.get_mut(key) else { return };
+        (hold.uid, hold.order) = (uid, OrderId::default());
+        if !marked && (hold.orphan || !hold.is_active()) {
+            let detail = "the object was replaced; the new one does not carry our marks".to_owned();
+            self.hold_becomes(key, HoldState::Released, detail, out);
+            self.holds.remove(key);
+        } else if hold.is_active() && !hold.orphan {
+            (hold.prior, hold.foreign, hold.attempt) = (None, false, 0);
+            let detail = "the object was replaced while held".to_owned();
+            self.hold_becomes(key, HoldState::Ordered, detail, out);
         }
     }
 

@@ -120,6 +120,9 @@ impl Engine {
             }
         }
         let cold = &mut self.cold[at];
+        if !rolling {
+            cold.warned = cold.warned.min(reached); // a trip by hand crossed nothing
+        }
         if matches!(cold.state, State::Arming { .. }) {
             cold.on_time_over = false;
             cold.grace_until = None;
@@ -138,9 +141,16 @@ impl Engine {
         let (since, window_end) = (self.now, self.window_of(slot).end);
         // The state comes first: the notice of this decision says `Tripped`.
         let decision = self.next_decision;
-        self.cold[at].state = State::Tripped(
-            Trip { since, window_end, decision, stage: Stage::Observed, by: by.clone() }.into(),
-        );
+        let trip = Trip {
+            since,
+            window_end,
+            decision,
+            stage: Stage::Observed,
+            by,
+            asked: Vec::new(),
+            approved_by: None,
+        };
+        self.cold[at].state = State::Tripped(Box::new(trip));
         self.armed.insert(slot);
         let kind = DecisionKind::Tripped { targets: expansion.targets.clone(), left: expansion.left.clone() };
         let why = Why { note, ..self.why(slot) };
@@ -195,6 +205,12 @@ impl Engine {
         }
     }
 
+    /// Whether the window of a breaker is over. A clock in doubt ends none: its sum, what a person forgave and
+    /// what waits for one would be gone if it steps back.
+    pub(super) fn has_ended(&self, slot: u32) -> bool {
+        self.now >= self.hot[slot as usize].window.end && self.clock_doubt.is_none()
+    }
+
     /// Moves a breaker into the window that the clock is in. What belongs to the old window stays with it.
     pub(super) fn roll(&mut self, slot: u32, out: &mut Outcome) {
         let at = slot as usize;
@@ -228,10 +244,12 @@ impl Engine {
     /// What time alone changes for a breaker that is armed or tripped.
     pub(super) fn tick_breaker(&mut self, slot: u32, out: &mut Outcome) {
         let at = slot as usize;
-        if self.now >= self.hot[at].window.end {
+        if self.has_ended(slot) {
             self.roll(slot, out);
         }
-        if let WindowSpec::Rolling(length) = self.budget_of(slot).window {
+        if let WindowSpec::Rolling(length) = self.budget_of(slot).window
+            && self.clock_doubt.is_none()
+        {
             let now = self.now;
             self.hot[at].sum = self.cold[at].side().rolling_sum(length, now);
         }
@@ -258,13 +276,16 @@ impl Engine {
     /// Gives back what a tripped breaker holds, once its rule says so. A clock in doubt releases nothing.
     fn release_if_due(&mut self, slot: u32, out: &mut Outcome) {
         let at = slot as usize;
+        if self.clock_doubt.is_some() {
+            return;
+        }
         if let WindowSpec::Rolling(length) = self.budget_of(slot).window {
             let now = self.now;
             self.cold[at].trips = self.cold[at].side().rolling_trips(length, now);
         }
         let State::Tripped(trip) = &self.cold[at].state else { return };
         let budget = self.budget_of(slot);
-        if self.clock_doubt.is_some() || self.now < trip.since.plus(budget.restore.min_hold) {
+        if self.now < trip.since.plus(budget.restore.min_hold) {
             return;
         }
         let rolled = trip.window_end <= self.now && !matches!(budget.window, WindowSpec::Rolling(_));

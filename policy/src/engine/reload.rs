@@ -122,8 +122,10 @@ impl Engine {
         let cold = &mut self.cold[at];
         cold.limit = limit;
         cold.warned = cold.warned.min(u8::try_from(budget.warn_at.len()).unwrap_or(u8::MAX));
-        let over = self.hot[at].sum >= cold.trip_mark(&budget) && self.now < self.hot[at].window.end;
-        let by_reload = over && !over_before.contains(&cold.name) && !matches!(cold.state, State::Tripped(_));
+        let over = self.hot[at].sum >= cold.trip_mark(&budget);
+        let current = self.now < self.hot[at].window.end;
+        let by_reload =
+            over && current && !over_before.contains(&cold.name) && !matches!(cold.state, State::Tripped(_));
         cold.by_reload |= by_reload;
         if !over {
             cold.by_reload = false;

@@ -17,6 +17,14 @@ use crate::time::Timestamp;
 use super::hold::Hold;
 use super::{Engine, Outcome};
 
+/// A person's yes to a trip.
+#[derive(Clone, Debug)]
+pub(super) struct Yes {
+    pub by: String,
+    /// To these very objects: the blast radius was shown. What comes later is counted against it.
+    pub to_these: bool,
+}
+
 type Labels = BTreeMap<Box<str>, Box<str>>;
 
 /// What a trip's selectors come to.
@@ -124,20 +132,15 @@ impl Engine {
     }
 
     /// Orders what a trip is for, or says which guard withholds it.
-    pub(super) fn order(
-        &mut self,
-        slot: u32,
-        expansion: &Expansion,
-        approved_by: Option<String>,
-        out: &mut Outcome,
-    ) {
+    pub(super) fn order(&mut self, slot: u32, expansion: &Expansion, yes: Option<Yes>, out: &mut Outcome) {
         let fresh: Vec<ObjectKey> = expansion.targets.iter().filter(|t| !self.is_held(t)).cloned().collect();
         let blast = self.blast(slot, &fresh, expansion.eligible);
-        let (stage, answer) = self.stage(slot, &fresh, blast, approved_by.is_some());
+        let (stage, answer) = self.stage(slot, &fresh, blast, yes.as_ref());
+        let approved_by = yes.map(|yes| yes.by);
         let before = self.trip_of(slot).map(|t| t.stage);
         if let Some(trip) = self.trip_of_mut(slot) {
             trip.stage = stage;
-            trip.by = approved_by.clone().or(trip.by.take());
+            trip.approved_by = approved_by.clone().or(trip.approved_by.take());
         }
         match stage {
             Stage::Observed => {}
@@ -158,9 +161,11 @@ impl Engine {
         out: &mut Outcome,
     ) {
         let answers = answer.into_iter().collect();
+        let asked = targets.clone();
         let decision = self.decide(slot, DecisionKind::Withheld { targets, answers }, out);
         if let Some(trip) = self.trip_of_mut(slot) {
             trip.decision = decision;
+            trip.asked = asked;
         }
     }
 
@@ -170,7 +175,7 @@ impl Engine {
         slot: u32,
         fresh: &[ObjectKey],
         blast: Blast,
-        approved: bool,
+        yes: Option<&Yes>,
     ) -> (Stage, Option<GuardAnswer>) {
         let no = |check: GuardCheck, detail: String| {
             (Stage::Withheld(check), Some(GuardAnswer { check, pass: false, detail }))
@@ -186,7 +191,10 @@ impl Engine {
                 format!("the daemon may only {}: {why}", self.posture.ceiling.word()),
             );
         }
-        if !approved && mode.min(self.posture.ceiling) == Mode::Approve && !fresh.is_empty() {
+        // A question that was put stays one, whatever mode a reload gives the rule meanwhile.
+        let put = self.trip_of(slot).is_some_and(|t| matches!(t.stage, Stage::AwaitingApproval(_)));
+        let asks = put || mode.min(self.posture.ceiling) == Mode::Approve;
+        if yes.is_none() && asks && !fresh.is_empty() {
             let until = self.now.plus(self.rules.guardrail.approval_expires);
             let detail = format!("mode `approve` waits for a person until {until}");
             let answer = GuardAnswer { check: GuardCheck::Mode, pass: false, detail };
@@ -202,7 +210,7 @@ impl Engine {
             return no(GuardCheck::Inventory, self.inventory_age());
         }
         let over = blast.by_rule > blast.rule_cap || blast.overall > blast.overall_cap;
-        if over && !approved {
+        if over && !yes.is_some_and(|yes| yes.to_these) {
             return no(GuardCheck::BlastRadius, blast_detail(blast, self.rules.guardrail.per.to_string()));
         }
         (Stage::Ordered, None)
@@ -306,8 +314,9 @@ impl Engine {
     pub(super) fn order_again(&mut self, slot: u32, out: &mut Outcome) {
         let Some(trip) = self.trip_of(slot).cloned() else { return };
         let at = slot as usize;
-        let still_over =
-            trip.by.is_some() || self.hot[at].sum >= self.cold[at].trip_mark(self.budget_of(slot));
+        let still_over = trip.by.is_some()
+            || trip.approved_by.is_some()
+            || self.hot[at].sum >= self.cold[at].trip_mark(self.budget_of(slot));
         let closed = trip.window_end <= self.now;
         if !still_over || closed {
             return;
@@ -324,8 +333,9 @@ impl Engine {
         };
         if due {
             let expansion = self.expand(slot);
-            let approved = trip.by.filter(|_| trip.stage == Stage::Ordered);
-            self.order(slot, &expansion, approved, out);
+            let yes = trip.approved_by.filter(|_| trip.stage == Stage::Ordered);
+            let yes = yes.map(|by| Yes { by, to_these: false });
+            self.order(slot, &expansion, yes, out);
         }
     }
 

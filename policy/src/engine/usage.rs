@@ -229,7 +229,8 @@ impl Engine {
     /// Adds a charge to one breaker. The short way touches one cache line.
     fn post(&mut self, slot: u32, posting: &Posting<'_>, out: &mut Outcome) {
         let hot = &mut self.hot[slot as usize];
-        if self.now >= hot.window.end || !hot.window.contains(posting.at) {
+        let ended = self.now >= hot.window.end && self.clock_doubt.is_none();
+        if ended || !hot.window.contains(posting.at) {
             return self.post_elsewhere(slot, posting, out);
         }
         hot.sum = hot.sum.saturating_add(posting.amount);
@@ -253,7 +254,7 @@ impl Engine {
             WindowSpec::Rolling(length) => self.post_rolling(slot, length, posting, out),
             WindowSpec::Lifetime => {} // its window has no outside
             WindowSpec::Calendar { .. } => {
-                if self.now >= self.hot[slot as usize].window.end {
+                if self.has_ended(slot) {
                     self.roll(slot, out);
                 }
                 if self.hot[slot as usize].window.contains(posting.at) {
@@ -274,14 +275,17 @@ impl Engine {
     }
 
     fn post_rolling(&mut self, slot: u32, length: Span, posting: &Posting<'_>, out: &mut Outcome) {
-        if posting.at <= self.now.minus(length) {
+        let (now, doubt) = (self.now, self.clock_doubt.is_some());
+        if posting.at <= now.minus(length) && !doubt {
             return; // it left the window before it came; the journal's rollups have it
         }
-        let now = self.now;
         let side = self.cold[slot as usize].side();
         side.add_bucket(length, posting.at, posting.amount);
-        let sum = side.rolling_sum(length, now);
         let hot = &mut self.hot[slot as usize];
+        let sum = match doubt {
+            true => hot.sum.saturating_add(posting.amount), // nothing leaves by a clock in doubt
+            false => side.rolling_sum(length, now),
+        };
         hot.sum = sum;
         hot.facts += 1;
         if posting.amount > Money::from_picos(i128::from(hot.floor)) {
@@ -340,7 +344,10 @@ impl Engine {
             return;
         }
         let pages = self.paged.keys().filter(|key| key.starts_with(UNPRICED));
-        let mut detail = what.to_owned();
+        let mut detail = match what.contains(model) {
+            true => what.to_owned(),
+            false => format!("model `{model}`: {what}"),
+        };
         if pages.count() >= MOST_UNPRICED_PAGES {
             UNPRICED.clone_into(&mut key);
             detail = format!(

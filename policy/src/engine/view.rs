@@ -174,7 +174,7 @@ impl Engine {
         let (hot, cold) = (&self.hot[at], &self.cold[at]);
         let budget = &self.rules.budgets[usize::from(cold.budget)];
         let rolling = matches!(budget.window, WindowSpec::Rolling(_));
-        let rolled = !rolling && now >= hot.window.end;
+        let rolled = !rolling && now >= hot.window.end && self.clock_doubt.is_none();
         let window = if rolled || rolling { budget.window.at(now) } else { hot.window };
         let breached = cold.side.as_ref().map_or(0, |s| s.windows.values().filter(|w| w.breached).count());
         BreakerView {

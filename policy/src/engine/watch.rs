@@ -183,14 +183,9 @@ impl Engine {
 
     /// Everything that only time moves.
     pub(super) fn tick(&mut self, out: &mut Outcome) {
-        self.exempt.retain(|_, until| *until > self.now);
         self.paged.retain(|_, until| *until > self.now);
-        let oldest = self.now.minus(self.rules.guardrail.per);
-        while self.stops.front().is_some_and(|s| s.at <= oldest) {
-            self.stops.pop_front();
-        }
         self.lapse_reservations();
-        self.seen.sweep(self.now, self.settings.horizon);
+        self.forget_the_past();
         self.watch_sources(out);
         let armed: Vec<u32> = self.armed.iter().copied().collect();
         for slot in armed {
@@ -199,6 +194,20 @@ impl Engine {
         self.settle_holds(out);
         self.forget_returns();
         self.inventory_changed = false;
+    }
+
+    /// Drops what protects somebody once its time is over: exemptions, the blast radius, the ids of usage. A
+    /// clock in doubt ends none of it: when it steps back, all of that is needed.
+    fn forget_the_past(&mut self) {
+        if self.clock_doubt.is_some() {
+            return;
+        }
+        self.exempt.retain(|_, until| *until > self.now);
+        let oldest = self.now.minus(self.rules.guardrail.per);
+        while self.stops.front().is_some_and(|s| s.at <= oldest) {
+            self.stops.pop_front();
+        }
+        self.seen.sweep(self.now, self.settings.horizon);
     }
 
     /// A source is stale when its rule says for how long it may be silent; the cluster, when it has holds

@@ -1,11 +1,14 @@
 //! The engine through its public door: facts in, decisions, orders and notices out, on a virtual clock.
 
 mod burn;
+mod clocks;
 mod explain;
 mod holds;
 mod ledger;
 mod names;
 mod nasty;
+mod restarts;
 mod safety;
+mod sharing;
 mod trips;
 mod world;

@@ -175,6 +175,7 @@ fn made_up_models_are_counted_one_by_one_and_paged_a_few_times() {
         take_model(&mut world, &format!("m{n}"), n);
     }
     assert_eq!(world.pages().len(), 21, "twenty by name, and one for all others");
+    assert!(world.pages()[3].contains("made.up-3"), "{}", world.pages()[3]);
     let view = world.engine.view(world.clock.wall);
     assert_eq!((view.counters.unpriced, view.spend.len()), (300, 300));
     world.pass("25h");

@@ -279,3 +279,28 @@ fn warning_trip_proof_and_give_back_of_one_crossing_share_one_thread() {
         assert_ne!(world.notices.last().unwrap().thread, threads[0], "the next crossing is another story");
     }
 }
+
+#[test]
+fn a_trip_by_hand_says_when_it_stops_nothing_and_a_reset_leaves_no_warning_that_nothing_reached() {
+    for (mode, want) in
+        [(Mode::Observe, "only observes"), (Mode::Approve, "waits for approval"), (Mode::Enforce, "")]
+    {
+        let mut world = World::with(vec![daily("tenant-daily", "50", mode)]);
+        world.spend("acme", "1");
+        let trip =
+            policy::fact::CommandKind::Trip { breaker: "tenant-daily/acme".into(), reason: "x".into() };
+        world.command(trip);
+        let DecisionKind::Commanded { what, .. } = &world.decisions.last().unwrap().kind else {
+            panic!("command")
+        };
+        assert!(what.contains(want), "{mode:?}: {what}");
+        assert_eq!(what.contains("nothing is stopped"), mode != Mode::Enforce, "{mode:?}: {what}");
+        world.reset("tenant-daily/acme");
+        assert_eq!(world.state("tenant-daily/acme"), "Clear", "{mode:?}");
+        world.obey_all();
+        world.notices.clear();
+        world.spend("acme", "40");
+        assert_eq!(world.state("tenant-daily/acme"), "Warned", "{mode:?}");
+        assert_eq!(world.notices.len(), usize::from(mode != Mode::Observe), "the real warning still comes");
+    }
+}
