@@ -88,7 +88,7 @@ pub async fn deps(config: &Config, accept_lost_journal: bool) -> anyhow::Result<
         letters: Box::new(letters),
         leading,
         compile,
-        every: keeper::Every { apart: true, ..keeper::Every::default() },
+        every: keeper::Every::default(),
         accept_lost_journal,
     })
 }
