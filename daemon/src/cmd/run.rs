@@ -24,9 +24,10 @@ pub(super) async fn run(common: &Common, args: &RunArgs) -> Outcome {
         rules = %config.rules_dir.display(),
         "starting"
     );
-    let deps = wiring::deps(&config, args.accept_lost_journal)
+    let mut deps = wiring::deps(&config, args.accept_lost_journal)
         .await
         .map_err(|error| Failure::new(COULD_NOT, format!("error: {error:#}")))?;
+    deps.every.apart = true;
     let mut running = App::new(config, deps).start().await.map_err(|error| failed_start(&error))?;
     tracing::info!(listen = %running.addr, socket = %running.socket.display(), "running");
     let stop = async {

@@ -91,7 +91,7 @@ pub async fn deps(config: &Config, accept_lost_journal: bool) -> anyhow::Result<
         counted,
         leading,
         compile,
-        every: keeper::Every { apart: true, ..keeper::Every::default() },
+        every: keeper::Every::default(),
         accept_lost_journal,
     })
 }
