@@ -232,3 +232,12 @@ fn a_file_that_was_named_must_exist_and_the_default_one_need_not() {
     let error = Config::load(Some(&gone), &Overrides::default()).unwrap_err().to_string();
     assert!(error.contains("cannot read") && error.contains("--config"), "{error}");
 }
+
+#[test]
+fn the_example_of_the_configuration_page_is_valid() {
+    let page = include_str!("../../../docs/configuration.md");
+    let example = page.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let config = Config::parse("configuration.md", example, &Overrides::default()).unwrap();
+    assert_eq!((config.bedrock.len(), config.tokens.len(), config.operators.len()), (1, 1, 1));
+    assert_eq!(config.install_id, "prod-east");
+}
