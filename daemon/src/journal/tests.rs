@@ -169,20 +169,27 @@ fn a_second_daemon_on_the_same_folder_is_refused() {
 }
 
 #[test]
-fn a_newer_journal_is_refused_with_both_formats_and_what_to_do() {
+fn a_journal_of_another_format_is_refused_with_both_formats_and_what_to_do() {
     let dir = tempfile::tempdir().unwrap();
     drop(open(dir.path()));
     let file = dir.path().join("journal.db");
-    Connection::open(&file).unwrap().execute_batch("PRAGMA user_version = 7").unwrap();
-    let error = Journal::open(dir.path(), settings).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        format!(
-            "the journal `{}` has format 7, and this breakerbox knows formats up to 1: run the version that \
-             wrote it, or name another `dataDir`",
-            file.display()
-        )
-    );
+    for (other, what) in [
+        (7, "a newer version wrote it; run that version"),
+        (
+            1,
+            "an older version wrote it; run that version, or move the folder away and start anew (the sums \
+             begin at what the sources still tell, and what is held stays held until a person decides)",
+        ),
+    ] {
+        let stamp = format!("PRAGMA user_version = {other}");
+        Connection::open(&file).unwrap().execute_batch(&stamp).unwrap();
+        let error = Journal::open(dir.path(), settings).unwrap_err();
+        let place = file.display();
+        let text = format!(
+            "the journal `{place}` has format {other}, and this breakerbox reads format {FORMAT}: {what}"
+        );
+        assert_eq!(error.to_string(), text);
+    }
 }
 
 #[test]
