@@ -29,7 +29,8 @@ async fn a_journal_deleted_while_a_target_is_held_keeps_the_hold_and_pages_until
     let said = world.person(&["status"])?;
     assert!(said.contains("the journal is new") && said.contains(&target(&kept)), "{said}");
     // The whole log is read anew, so nothing is forgotten of what was spent; and nothing new is stopped.
-    world.breaker("kept", "Tripped").await?;
+    let kept_sum = world.breaker("kept", "Arming").await?;
+    assert_eq!(kept_sum["sum"], "66.00 USD", "{kept_sum:#}");
     world.spend("crosses", OVER)?;
     world.breaker("crosses", "Tripped").await?;
     daemon.drain().await?;
