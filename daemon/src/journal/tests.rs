@@ -492,3 +492,34 @@ fn deliveries_are_forgotten_with_the_hourly_sums() {
     journal.prune(Keep { turns_from: at(0), minutes_from: at(0), hours_from: at(50) }).unwrap();
     assert_eq!(journal.deliveries().unwrap(), [delivery("new", 100)]);
 }
+
+/// Postcard names no field: a row of another shape is read as garbage, or not at all. So the bytes of a sample of
+/// each kind of row belong to the format. This one fails: raise [`FORMAT`] and state the new sum beside it. (It
+/// sees fields and their order in what the samples hold, not what a variant that they lack is made of.)
+#[test]
+fn the_shape_of_what_is_kept_belongs_to_its_format() {
+    use sha2::{Digest as _, Sha256};
+    let mut usage = UsageBatchBuilder::new(policy::fact::IdKey([1, 2]), "bedrock-log", false);
+    usage.push(&UsageRef {
+        key: "call",
+        occurred_at: at(0),
+        quantities: Quantities::Tokens(TokenCounts { input: 7, output: 3, ..TokenCounts::default() }),
+        flags: UsageFlags::default(),
+        origin: policy::fact::OriginRef { model: "m", ..policy::fact::OriginRef::default() },
+        end: None,
+        links: &[],
+    });
+    let proven = ReceiptOutcome::Verified { signs: vec![], took: Span::from_secs(4) };
+    let facts = vec![
+        Fact::Usage(usage.finish()),
+        crate::testing::cluster(),
+        Fact::Rules(Box::new(crate::testing::rules(50, Mode::Observe))),
+        receipt(1, ReceiptOutcome::Prepared(prior())),
+        receipt(1, proven),
+        Fact::Tick,
+    ];
+    let rows = (settings(policy::fact::IdKey([1, 2])), facts, decision(1), order(1, 1), notice(1, "k"));
+    let bytes = postcard::to_stdvec(&rows).unwrap();
+    let sum: String = Sha256::digest(&bytes)[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!((FORMAT, &*sum), (2, "4ef3353bdd49301d"), "see above");
+}

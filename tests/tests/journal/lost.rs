@@ -52,6 +52,9 @@ async fn a_journal_deleted_while_a_target_is_held_keeps_the_hold_and_pages_until
     world.spend("later", OVER)?;
     later.wait_stopped(PATIENCE).await.with_context(|| daemon.log_tail())?;
     world.hold(&later, "the stop is proven", |hold| hold["state"] == "Verified").await?;
+    // What crossed meanwhile is over still, and is stopped by what it spends now.
+    world.spend("crosses", 1_000_000)?;
+    crosses.wait_stopped(PATIENCE).await.with_context(|| daemon.log_tail())?;
     assert_eq!(shape(&kept).await?, before, "and it stays so");
     Ok(())
 }
