@@ -21,7 +21,7 @@ pub struct Cli {
 
 const EXIT_CODES: &str = "Exit codes:
   0   done
-  1   could not be done (the daemon is not reachable, a file cannot be read)
+  1   could not be done (the daemon is not reachable, a file cannot be read, the journal is of another version)
   2   the configuration, the rules or the command line are wrong
   3   the daemon refused the command; it says why
   4   there is nothing of that name

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use policy::decision::{Notice, Order};
-use policy::fact::Fact;
+use policy::decision::{Notice, Order, PageTopic};
+use policy::fact::{Fact, Trouble};
 use policy::rule::Mode;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -112,6 +112,11 @@ impl App {
             handle.fact(Fact::Settings(Box::new(settings))).await?;
         }
         bring_rules(&handle, rules).await?;
+        // After the rules: a new journal knows no route before, and a page must not go nowhere.
+        if let Some(why) = &circumstances.lost {
+            let detail = format!("the daemon may only observe: {why}");
+            handle.fact(Fact::Trouble(Trouble { topic: PageTopic::Posture, detail })).await?;
+        }
         let marker = FreezeMarker::new(&config, deps.actuator.clone());
         marker.take_file(&handle).await?;
 

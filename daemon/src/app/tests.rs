@@ -448,6 +448,11 @@ async fn a_new_journal_beside_marked_objects_observes_until_a_person_has_looked(
         status.because.as_deref().unwrap().contains("1 object(s) carry our marks (ScaledObject/acme/api)")
     );
     assert_eq!(*world.levers.ceiling.lock().unwrap(), Mode::Observe);
+    let (notice, _) = world.told("Page").await;
+    let policy::decision::DecisionKind::Page { detail, .. } = &notice.decision.kind else {
+        panic!("{notice:?}")
+    };
+    assert!(detail.contains("the journal is new and 1 object(s)"), "{detail}");
     world.spend(&running, "c1", "acme", 4).await;
     running.drain().await.unwrap();
     assert!(world.orders.try_recv().is_err(), "nothing is ordered");

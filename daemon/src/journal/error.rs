@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 pub enum JournalError {
     /// It was written by a newer version.
     #[error(
-        "the journal `{}` has format {found}, and this breakerbox knows formats up to {known}: \
-         run the version that wrote it, or name another `dataDir`",
+        "the journal `{}` has format {found}, and this breakerbox reads format {known}: a newer version wrote \
+         it; run that version",
         path.display()
     )]
     Newer {
@@ -16,7 +16,22 @@ pub enum JournalError {
         path: PathBuf,
         /// Its format.
         found: i64,
-        /// Newest format that this version knows.
+        /// The format that this version reads.
+        known: i64,
+    },
+    /// It was written by an older version, whose rows mean something else.
+    #[error(
+        "the journal `{}` has format {found}, and this breakerbox reads format {known}: an older version wrote \
+         it; run that version, or move the folder away and start anew (the sums begin at what the sources \
+         still tell, and what is held stays held until a person decides)",
+        path.display()
+    )]
+    Older {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: i64,
+        /// The format that this version reads.
         known: i64,
     },
     /// It is a database of something else.

@@ -28,6 +28,8 @@ pub mod snapshot;
 mod write;
 
 #[cfg(test)]
+mod format_tests;
+#[cfg(test)]
 mod tests;
 
 use std::fs::File;

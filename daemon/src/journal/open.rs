@@ -13,8 +13,10 @@ use super::rollup::Rollups;
 use super::snapshot::{self, Snapshot};
 use super::{Journal, JournalError, Tail};
 
-/// Format that this version writes, in `PRAGMA user_version`.
-pub const FORMAT: i64 = 1;
+/// Format that this version writes, in `PRAGMA user_version`. Facts, decisions, orders and notices are kept as
+/// postcard, which names no field: whoever changes the shape of one raises this, or an older journal is read as
+/// garbage. `the_shape_of_what_is_kept_belongs_to_its_format` says when.
+pub const FORMAT: i64 = 2;
 
 /// "bkbx": so that a stray SQLite file is not taken for a journal.
 const APPLICATION_ID: i64 = 0x626b_6278;
@@ -89,7 +91,7 @@ impl Journal {
     /// key; an old one keeps its own.
     ///
     /// # Errors
-    /// When the folder is in use, the file is newer, damaged, of something else, or cannot be written.
+    /// When the folder is in use, the file is of another format, damaged, of something else, or cannot be written.
     pub fn open(folder: &Path, fix: impl FnOnce(IdKey) -> Settings) -> Result<Opened, JournalError> {
         fs::DirBuilder::new()
             .recursive(true)
@@ -129,7 +131,7 @@ fn lock(folder: &Path) -> Result<File, JournalError> {
     }
 }
 
-/// Whether the file is new; an error when it is not ours or newer than we are.
+/// Whether the file is new; an error when it is not ours or of another format than ours.
 fn check_format(conn: &Connection, path: &Path) -> Result<bool, JournalError> {
     let read = |pragma: &str| -> Result<i64, JournalError> {
         conn.query_row(pragma, [], |row| row.get(0)).map_err(|source| match source.sqlite_error_code() {
@@ -145,6 +147,9 @@ fn check_format(conn: &Connection, path: &Path) -> Result<bool, JournalError> {
         (_, APPLICATION_ID, FORMAT) => Ok(false),
         (_, APPLICATION_ID, found) if found > FORMAT => {
             Err(JournalError::Newer { path: path.to_owned(), found, known: FORMAT })
+        }
+        (_, APPLICATION_ID, found) if found > 0 => {
+            Err(JournalError::Older { path: path.to_owned(), found, known: FORMAT })
         }
         _ => Err(JournalError::NotOurs { path: path.to_owned() }),
     }

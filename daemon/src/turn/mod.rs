@@ -130,6 +130,8 @@ pub struct Turn {
     /// Facts of the daemon's own that go into the next turn.
     own: Vec<Fact>,
     pressure: watch::Sender<bool>,
+    /// People know that the disk is low.
+    disk_told: bool,
     committed: watch::Sender<u64>,
     stopping: bool,
 }
@@ -162,6 +164,7 @@ impl Turn {
             next_prune: Timestamp::MIN,
             own: Vec::new(),
             pressure,
+            disk_told: false,
             committed,
             stopping: false,
         };

@@ -53,6 +53,9 @@ impl Turn {
         self.parts.letters.put(&outcome.letters);
         // Before the acks: whoever hears that a posture or a freeze is durable may go by it.
         self.tell_levers_after(&batch.facts, &outcome);
+        if batch.facts.iter().any(|fact| matches!(fact, Fact::Rules(_))) {
+            self.look_at_disk();
+        }
         self.ack(&mut batch, &outcome);
         self.pass_on(&outcome, &committed);
         if let Some(tell) = batch.command {

@@ -127,8 +127,9 @@ async fn the_levers_follow_ceiling_rules_and_clock() {
 async fn below_the_disk_reserve_usage_waits_and_urgent_facts_do_not() {
     let dir = tempfile::tempdir().unwrap();
     let mut bench = bench(dir.path(), &Wish { reserve: u64::MAX, ..Wish::default() });
-    bench.start(Mode::Observe, rules(50, Mode::Observe)).await;
+    // It is low before there are rules, which say where a page goes: it waits for them.
     bench.pressed.wait_for(|low| *low).await.unwrap();
+    bench.start(Mode::Observe, rules(50, Mode::Observe)).await;
     let (ack, mut answer) = oneshot::channel();
     let fact = bench.usage("c1", "acme", 1);
     bench.intake.put(Envelope { fact, ack: Some(ack) }).await.unwrap();

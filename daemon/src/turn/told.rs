@@ -86,13 +86,16 @@ impl Turn {
         }
     }
 
-    fn look_at_disk(&mut self) {
+    pub(super) fn look_at_disk(&mut self) {
         let room = self.parts.reserve.look(self.parts.journal.folder());
         let low = matches!(room, Room::Low(_));
         let was_low = self.pressure.send_replace(low);
         self.parts.observed.disk_low(low);
+        // Without rules there is no route yet, and the page would go nowhere.
+        let is_new = low && !self.disk_told && !self.parts.engine.rules().id.is_empty();
+        self.disk_told = low && (self.disk_told || is_new);
         match room {
-            Room::Low(free) if !was_low => {
+            Room::Low(free) if is_new => {
                 let folder = self.parts.journal.folder().display();
                 let detail = format!(
                     "the disk of `{folder}` has {} MiB left, less than the reserve of {} MiB: usage is not \

@@ -14,6 +14,8 @@ pub struct Answer {
     pub status: StatusCode,
     /// Body.
     pub body: String,
+    /// `Retry-After`, in seconds.
+    pub retry_after: Option<u64>,
 }
 
 impl Answer {
@@ -54,7 +56,9 @@ async fn send(port: u16, request: Request<Full<Bytes>>) -> Result<Answer> {
     let connection = tokio::spawn(connection);
     let response = sender.send_request(request).await?;
     let status = response.status();
+    let retry = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
+    let retry_after = retry.and_then(|value| value.parse().ok());
     let body = response.into_body().collect().await?.to_bytes();
     connection.abort();
-    Ok(Answer { status, body: String::from_utf8_lossy(&body).into_owned() })
+    Ok(Answer { status, body: String::from_utf8_lossy(&body).into_owned(), retry_after })
 }

@@ -42,10 +42,18 @@ impl Daemon {
     /// # Errors
     /// When the binary is not there or cannot be started.
     pub fn spawn(site: &Site, environment: &[(&str, &str)]) -> Result<Self> {
+        Self::spawn_with(site, environment, &[])
+    }
+
+    /// Starts the daemon of a site with further flags of `run`; does not wait for it.
+    ///
+    /// # Errors
+    /// As [`Daemon::spawn`].
+    pub fn spawn_with(site: &Site, environment: &[(&str, &str)], flags: &[&str]) -> Result<Self> {
         let log = site.path("daemon.log");
         let file = std::fs::File::options().create(true).append(true).open(&log)?;
         let mut command = Command::new(binary()?);
-        command.arg("run").arg("--config").arg(site.config()?);
+        command.arg("run").arg("--config").arg(site.config()?).args(flags);
         command.env_remove("KUBECONFIG").env("RUST_BACKTRACE", "1");
         command.envs(environment.iter().copied());
         command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);

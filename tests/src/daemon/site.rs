@@ -73,6 +73,11 @@ impl Site {
         self
     }
 
+    /// Lines of YAML in place of those that were added before, from the next start on.
+    pub fn replace_extra(&mut self, yaml: &str) {
+        self.extra = format!("{yaml}\n");
+    }
+
     /// A path in the site's folder.
     #[must_use]
     pub fn path(&self, name: &str) -> PathBuf {

@@ -5,12 +5,11 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
-use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::api::{Patch, PatchParams};
 use policy::time::Timestamp;
 use serde_json::{Value, json};
-use tests::daemon::{Daemon, Site, Stage, bedrock_record, cli, get, now, orders_of};
+use tests::daemon::{Daemon, Site, Stage, bedrock_record, cli, get, now, orders_of, stopping_rules};
 use tests::servers::{Admin, Cluster, Role, Tenant, wait_for};
 use wiremock::matchers::method;
 use wiremock::{Mock, MockServer, ResponseTemplate};
@@ -56,51 +55,6 @@ pub struct World {
     files: u32,
 }
 
-fn rules(tenants: &[&str], hook: &str, secret: &str) -> String {
-    let principals: String = tenants
-        .iter()
-        .map(|t| format!("    - {{principal: \"111122223333:role/{t}\", set: {{tenant: {t}}}}}\n"))
-        .collect();
-    format!(
-        r#"
-apiVersion: breakerbox.dev/v1alpha1
-kind: Budget
-metadata: {{name: tenant-daily}}
-spec:
-  select: {{all: true}}
-  perEach: [tenant]
-  limit: {{amount: 50 USD}}
-  window: {{calendar: year}}
-  warnAt: [80%]
-  onWarn:
-    - notify: {{route: oncall}}
-  onTrip:
-    - notify: {{route: oncall}}
-    - pauseScaledObjects: {{in: {{namespaceLabels: {{tenant: "${{tenant}}"}}}}}}
-  mode: enforce
----
-apiVersion: breakerbox.dev/v1alpha1
-kind: Attribution
-metadata: {{name: roles}}
-spec:
-  principals:
-{principals}---
-apiVersion: breakerbox.dev/v1alpha1
-kind: Route
-metadata: {{name: oncall}}
-spec:
-  receivers:
-    - webhook: {{url: "{hook}", secret: {{file: {secret}}}}}
----
-apiVersion: breakerbox.dev/v1alpha1
-kind: Guardrail
-metadata: {{name: default}}
-spec:
-  page: oncall
-"#
-    )
-}
-
 impl World {
     /// A site that enforces in the shared cluster, with a namespace and a running workload for each tenant.
     pub async fn new(tenants: &[&str]) -> Result<(Self, BTreeMap<String, Tenant>)> {
@@ -108,7 +62,7 @@ impl World {
         let hook = MockServer::start().await;
         Mock::given(method("POST")).respond_with(ResponseTemplate::new(200)).mount(&hook).await;
         let site = Site::new("")?.enforcing(cluster.kubeconfig_for(Role::Breakerbox));
-        site.write_rules(&rules(tenants, &hook.uri(), &site.path("token").display().to_string()))?;
+        site.write_rules(&stopping_rules(&site, tenants, &hook.uri()))?;
         let admin = cluster.admin().await?;
         let mut there = BTreeMap::new();
         for name in tenants {
@@ -127,7 +81,7 @@ impl World {
     pub async fn die(&mut self, arm: &str, cause: Cause, tenant: &Tenant) -> Result<()> {
         let point = arm.split('=').next().unwrap_or(arm).to_owned();
         let arm = if arm.contains('=') { arm.to_owned() } else { format!("{arm}=return(abort)") };
-        self.free_lease().await?;
+        self.admin.free_lease().await?;
         let mut daemon = Daemon::armed(&self.site, &arm)?;
         let died = self.until_death(&mut daemon, cause, tenant).await;
         let status = died.with_context(|| format!("to die at {arm} by {cause:?}\n{}", daemon.log_tail()))?;
@@ -155,20 +109,10 @@ impl World {
 
     /// A life without failpoints.
     pub async fn live(&mut self) -> Result<Daemon> {
-        self.free_lease().await?;
+        self.admin.free_lease().await?;
         let mut daemon = Daemon::start(&self.site).await?;
         self.leads(&mut daemon).await?;
         Ok(daemon)
-    }
-
-    /// Takes the dead one's Lease away, for which the next would wait 15 s.
-    async fn free_lease(&self) -> Result<()> {
-        let leases: Api<Lease> = Api::namespaced(self.admin.client(), "breakerbox");
-        match leases.delete("breakerbox", &DeleteParams::default()).await {
-            Ok(_) => Ok(()),
-            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-            Err(error) => Err(error.into()),
-        }
     }
 
     /// Waits until the daemon holds the Lease and has seen what exists.
