@@ -112,7 +112,7 @@ async fn dispatch(cli: Cli) -> Outcome {
         Command::Unfreeze => release::unfreeze(&common).await,
         Command::Release { object: Some(object), .. } => command::release(&common, object).await,
         Command::Release { object: None, .. } => release::all(&common).await,
-        Command::Demo { seed, log } => demo::run(&common, seed, log).await,
+        Command::Demo(args) => demo::run(&common, args).await,
         Command::Version => {
             let build = if fail::has_failpoints() { " (with failpoints, for tests only)" } else { "" };
             anstream::println!("breakerbox {}{build}", env!("CARGO_PKG_VERSION"));
