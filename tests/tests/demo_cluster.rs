@@ -12,6 +12,7 @@ use nix::unistd::Pid;
 use tests::daemon::binary;
 use tests::servers::{AuditWrite, Cluster, Role, wait_until};
 use tokio::process::Command;
+use wiremock::MockServer;
 
 const NAMESPACE: &str = "breakerbox-demo";
 const PAUSE: &str = "autoscaling.keda.sh/paused-replicas";
@@ -67,12 +68,9 @@ async fn nothing_without_a_yes(cluster: &Cluster, person: &Path) -> Result<()> {
     let (code, said) = ended(demo(person, &[])?).await?;
     assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("there is no terminal to ask on: nothing was done"), "{said}");
-    for told in [
-        "context   ",
-        "server    https://127.0.0.1:",
-        "the whole cluster",
-        "delete namespace breakerbox-demo",
-    ] {
+    for told in
+        ["context   ", "server    https://127.0.0.1:", "whole cluster", "delete namespace breakerbox-demo"]
+    {
         assert!(said.contains(told), "`{told}`: {said}");
     }
     let (code, said) = ended(demo(person, &["--yes", "--context", "elsewhere"])?).await?;
@@ -153,5 +151,31 @@ async fn gone(cluster: &Cluster) -> Result<()> {
         Ok(namespaces.get_opt(NAMESPACE).await?.is_none())
     })
     .await?;
+    Ok(())
+}
+
+/// An API server that serves nothing: said with what to install, and nothing is written to it.
+#[tokio::test]
+async fn a_cluster_without_keda_is_refused_before_anything_is_asked() -> Result<()> {
+    let server = MockServer::start().await;
+    let folder = tempfile::tempdir()?;
+    let kubeconfig = folder.path().join("kubeconfig");
+    let uri = server.uri();
+    std::fs::write(
+        &kubeconfig,
+        format!(
+            "{{apiVersion: v1, kind: Config, current-context: bare, users: [{{name: u, user: {{}}}}], \
+             clusters: [{{name: c, cluster: {{server: \"{uri}\"}}}}], \
+             contexts: [{{name: bare, context: {{cluster: c, user: u}}}}]}}"
+        ),
+    )?;
+    let (code, said) = ended(demo(&kubeconfig, &["--yes"])?).await?;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(
+        said.contains("`scaledobjects.keda.sh` is not served") && said.contains("install KEDA"),
+        "{said}"
+    );
+    let asked = server.received_requests().await.context("requests are recorded")?;
+    assert!(asked.iter().all(|request| request.method.as_str() == "GET") && !asked.is_empty(), "{asked:?}");
     Ok(())
 }

@@ -144,8 +144,8 @@ This is what will be done there, as you:
   {last}
 Nothing is written outside `{NAMESPACE}`. No message is sent and no model is called; the spend is a log file
 in a temporary folder here.
-Read, and not kept: namespaces, ScaledObjects, Deployments and StatefulSets of the whole cluster, as the
-daemon always lists and watches them; KEDA's operator in `{keda}`.
+Read, and kept in that folder until the end: namespaces, ScaledObjects, Deployments and StatefulSets of the
+whole cluster, as the daemon always lists and watches them; KEDA's operator in `{keda}`.
 Your rights must reach further than the daemon's own: to create and delete that namespace and to create
 what is in it, besides reading all of the above.
 It takes about a minute. Should it be cut off: {by_hand}
