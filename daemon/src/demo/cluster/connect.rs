@@ -1,9 +1,12 @@
 //! Which cluster it is, and whether KEDA is there. Reads only.
 
+use actions::api_error::ApiError;
 use anyhow::{Context as _, Result, bail};
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::{ListParams, ObjectMeta};
 use kube::{Api, Client};
+
+use super::{ANSWER, ask};
 
 /// Where to get KEDA.
 const KEDA: &str = "https://keda.sh/docs/latest/deploy/";
@@ -54,18 +57,19 @@ async fn scaled_objects_are_served(client: &Client) -> Result<()> {
              later ({KEDA})"
         )
     };
-    match client.list_api_group_resources("keda.sh/v1alpha1").await {
+    let asked = client.list_api_group_resources("keda.sh/v1alpha1");
+    match ApiError::within(ANSWER, "what is served of keda.sh", asked).await {
         Ok(list) if list.resources.iter().any(|resource| resource.name == "scaledobjects") => Ok(()),
         Ok(_) => bail!(missing()),
-        Err(kube::Error::Api(status)) if status.code == 404 => bail!(missing()),
-        Err(error) => Err(error).context("cannot ask what the API server serves"),
+        Err(error) if error.code() == Some(404) => bail!(missing()),
+        Err(error) => Err(error.into()),
     }
 }
 
 async fn operator_namespace(client: &Client) -> Result<String> {
     let all: Api<Deployment> = Api::all(client.clone());
     let named = ListParams::default().fields(&format!("metadata.name={OPERATOR}"));
-    let found = all.list_metadata(&named).await.context("cannot list Deployments of the cluster")?;
+    let found = ask("list all Deployments", all.list_metadata(&named)).await?;
     let namespace = |meta: ObjectMeta| meta.namespace.unwrap_or_default();
     let mut names: Vec<String> = found.items.into_iter().map(|object| namespace(object.metadata)).collect();
     match (names.pop(), names.is_empty()) {

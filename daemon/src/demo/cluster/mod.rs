@@ -11,6 +11,7 @@ mod stage;
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::time::Duration;
 
+use actions::api_error::ApiError;
 use anyhow::{Context as _, Result, bail};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -26,6 +27,8 @@ const RUNAWAY: &str = "runaway";
 const QUIET: &str = "quiet";
 /// KEDA scales up again, and pods start.
 const RUNS_AGAIN: Duration = Duration::from_secs(120);
+/// How long one request may take.
+const ANSWER: Duration = Duration::from_secs(10);
 /// How often a wait looks.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -121,6 +124,11 @@ impl Stop {
         }
         bail!("stopped by a signal")
     }
+}
+
+/// A request with a deadline; `what` is for people.
+async fn ask<T>(what: &str, request: impl Future<Output = Result<T, kube::Error>>) -> Result<T> {
+    Ok(ApiError::within(ANSWER, what, request).await?)
 }
 
 fn by_hand(site: &Site) -> String {

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::coordination::v1::Lease;
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::connect::Site;
-use super::{LOOK, NAMESPACE, TENANTS};
+use super::{LOOK, NAMESPACE, TENANTS, ask};
 
 /// On the namespace; its value names the run that made it.
 const LABEL: &str = "breakerbox.dev/demo";
@@ -45,7 +45,7 @@ impl Stage {
     /// The namespace is somebody else's, or of a demo that runs now.
     pub(super) async fn look(site: &Site) -> Result<Self> {
         let namespaces: Api<Namespace> = Api::all(site.client.clone());
-        let found = namespaces.get_opt(NAMESPACE).await.context("cannot read namespaces")?;
+        let found = ask("read the namespace", namespaces.get_opt(NAMESPACE)).await?;
         if let Some(found) = &found {
             if label_of(found).is_none() {
                 bail!(
@@ -68,11 +68,13 @@ impl Stage {
         }
         let labels = json!({LABEL: self.site_id});
         let namespace = json!({"metadata": {"name": NAMESPACE, "labels": labels}});
-        create(&self.namespaces, &namespace).await?;
+        create(&self.namespaces, "namespace", namespace).await?;
+        let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("keda.sh", "v1alpha1", "ScaledObject"));
+        let deployments: Api<Deployment> = Api::namespaced(site.client.clone(), NAMESPACE);
+        let objects: Api<DynamicObject> = Api::namespaced_with(site.client.clone(), NAMESPACE, &kind);
         for (tenant, pods) in TENANTS {
-            create(&Api::<Deployment>::namespaced(site.client.clone(), NAMESPACE), &deployment(tenant, pods))
-                .await?;
-            create_scaled_object(site, tenant, pods).await?;
+            create(&deployments, "Deployment", deployment(tenant, pods)).await?;
+            create(&objects, "ScaledObject", scaled_object(tenant, pods)).await?;
         }
         self.runs(site, RUNNING).await
     }
@@ -87,9 +89,11 @@ impl Stage {
         let deadline = Instant::now() + within;
         for (tenant, pods) in TENANTS {
             loop {
-                let status = deployments.get(tenant).await?.status.unwrap_or_default();
+                let status =
+                    ask("read a Deployment", deployments.get(tenant)).await?.status.unwrap_or_default();
                 let ready = status.ready_replicas.unwrap_or(0);
-                let scaled = hpas.get_metadata_opt(&format!("keda-hpa-{tenant}")).await?.is_some();
+                let scaled =
+                    ask("read an HPA", hpas.get_metadata_opt(&format!("keda-hpa-{tenant}"))).await?.is_some();
                 if ready == pods && scaled {
                     break;
                 }
@@ -115,7 +119,7 @@ impl Stage {
     }
 
     async fn delete(&self, ours: impl Fn(&str) -> bool) -> Result<bool> {
-        let Some(found) = self.namespaces.get_opt(NAMESPACE).await.context("cannot read namespaces")? else {
+        let Some(found) = ask("read the namespace", self.namespaces.get_opt(NAMESPACE)).await? else {
             return Ok(false);
         };
         if !label_of(&found).is_some_and(ours) {
@@ -125,9 +129,10 @@ impl Stage {
         // By its UID: never one that somebody made under this name since.
         let that = Preconditions { uid: uid.clone(), resource_version: None };
         let params = DeleteParams { preconditions: Some(that), ..DeleteParams::default() };
-        self.namespaces.delete(NAMESPACE, &params).await.context("cannot delete the namespace")?;
+        ask("delete the namespace", self.namespaces.delete(NAMESPACE, &params)).await?;
         let deadline = Instant::now() + GONE;
-        while self.namespaces.get_opt(NAMESPACE).await?.is_some_and(|seen| seen.metadata.uid == uid) {
+        let is = || ask("read the namespace", self.namespaces.get_opt(NAMESPACE));
+        while is().await?.is_some_and(|seen| seen.metadata.uid == uid) {
             if Instant::now() >= deadline {
                 bail!("the namespace is still being deleted after {} s", GONE.as_secs());
             }
@@ -144,7 +149,7 @@ fn label_of(namespace: &Namespace) -> Option<&str> {
 /// The namespace of a demo that runs now is not taken from under it.
 async fn nobody_plays(site: &Site) -> Result<()> {
     let leases: Api<Lease> = Api::namespaced(site.client.clone(), NAMESPACE);
-    let lease = leases.get_opt("breakerbox").await.context("cannot read the Lease of an earlier demo")?;
+    let lease = ask("read the Lease of an earlier demo", leases.get_opt("breakerbox")).await?;
     let Some(spec) = lease.and_then(|lease| lease.spec) else { return Ok(()) };
     let holder = spec.holder_identity.unwrap_or_default();
     let renewed = spec.renew_time.map_or(i64::MIN, |at| at.0.as_second());
@@ -155,23 +160,14 @@ async fn nobody_plays(site: &Site) -> Result<()> {
     Ok(())
 }
 
-async fn create<K>(api: &Api<K>, object: &Value) -> Result<()>
+async fn create<K>(api: &Api<K>, kind: &str, object: Value) -> Result<()>
 where
     K: Clone + Debug + Serialize + DeserializeOwned,
 {
-    let (kind, name) = (std::any::type_name::<K>(), &object["metadata"]["name"]);
-    let kind = kind.rsplit("::").next().unwrap_or(kind);
+    let what = format!("create the {kind} {}", object["metadata"]["name"]);
     let params = PostParams { field_manager: Some(NAMESPACE.to_owned()), ..PostParams::default() };
-    api.create(&params, &serde_json::from_value(object.clone())?)
-        .await
-        .with_context(|| format!("cannot create the {kind} {name}"))?;
+    ask(&what, api.create(&params, &serde_json::from_value(object)?)).await?;
     Ok(())
-}
-
-async fn create_scaled_object(site: &Site, tenant: &str, pods: i32) -> Result<()> {
-    let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("keda.sh", "v1alpha1", "ScaledObject"));
-    let api: Api<DynamicObject> = Api::namespaced_with(site.client.clone(), NAMESPACE, &kind);
-    create(&api, &scaled_object(tenant, pods)).await.context("the ScaledObject")
 }
 
 /// Pods that do nothing, small, and allowed under the strictest Pod Security.
