@@ -46,7 +46,10 @@ pub(crate) enum Conflict {
 
 impl ApiError {
     /// Asks, and waits no longer than `limit` for the answer.
-    pub(crate) async fn within<T>(
+    ///
+    /// # Errors
+    /// No answer, or a refusal.
+    pub async fn within<T>(
         limit: Duration,
         what: &str,
         request: impl Future<Output = Result<T, kube::Error>>,

@@ -118,15 +118,9 @@ pub enum Command {
         #[arg(long)]
         all: bool,
     },
-    /// Replay a month of four tenants, one of which runs away, through the daemon in observe mode
-    Demo {
-        /// Another seed, another month
-        #[arg(long, default_value_t = 7)]
-        seed: u64,
-        /// Write the raw log to this folder too
-        #[arg(long)]
-        log: Option<PathBuf>,
-    },
+    /// Replay a month of four tenants, one of which runs away, through the daemon in observe mode; or stop one
+    /// in a cluster
+    Demo(DemoArgs),
     /// Show the version
     Version,
     /// Make a snapshot beside the daemon; the daemon's own way to have one made
@@ -136,6 +130,30 @@ pub enum Command {
         #[arg(long)]
         since: u64,
     },
+}
+
+/// Flags of `demo`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct DemoArgs {
+    /// Another seed, another month
+    #[arg(long, default_value_t = 7)]
+    pub seed: u64,
+    /// Write the raw log to this folder too
+    #[arg(long)]
+    pub log: Option<PathBuf>,
+    /// Stop a tenant in a real cluster: says what it would do, asks, and writes only to the namespace
+    /// `breakerbox-demo`, which it makes and deletes
+    #[arg(long, conflicts_with_all = ["seed", "log"])]
+    pub cluster: bool,
+    /// Context of the kubeconfig [default: the current one]
+    #[arg(long, requires = "cluster", value_name = "NAME")]
+    pub context: Option<String>,
+    /// Do not ask
+    #[arg(long, requires = "cluster")]
+    pub yes: bool,
+    /// Leave the namespace at the end
+    #[arg(long, requires = "cluster")]
+    pub keep: bool,
 }
 
 /// Flags of `run`.

@@ -112,7 +112,7 @@ async fn dispatch(cli: Cli) -> Outcome {
         Command::Unfreeze => release::unfreeze(&common).await,
         Command::Release { object: Some(object), .. } => command::release(&common, object).await,
         Command::Release { object: None, .. } => release::all(&common).await,
-        Command::Demo { seed, log } => demo::run(&common, seed, log).await,
+        Command::Demo(args) => demo::run(&common, args).await,
         Command::MakeSnapshot { since } => {
             let folder = common.data_dir.as_deref().unwrap_or(std::path::Path::new("."));
             let said = crate::keeper::apart::answer(folder, since);

@@ -6,6 +6,7 @@
 //! folder of its own.
 
 mod account;
+pub mod cluster;
 pub mod stream;
 
 use std::io::{IsTerminal as _, Write as _};

@@ -55,6 +55,20 @@ fn borrowed(files: &[RuleFile]) -> Vec<SourceFile<'_>> {
 /// # Errors
 /// When the cluster's credentials cannot be read, or the system has no root certificates.
 pub async fn deps(config: &Config, accept_lost_journal: bool) -> anyhow::Result<Deps> {
+    let client = client(&config.cluster.connect).await?;
+    deps_on(config, client, gateway_settings(config), accept_lost_journal)
+}
+
+/// The same over a client and gateway settings that the caller has made; the demo does.
+///
+/// # Errors
+/// When the system has no root certificates.
+pub fn deps_on(
+    config: &Config,
+    client: Option<kube::Client>,
+    settings: actions::gateway::Settings,
+    accept_lost_journal: bool,
+) -> anyhow::Result<Deps> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let now: Arc<dyn Now> = Arc::new(TurnClock(clock.clone()));
     let live = Live::new();
@@ -64,9 +78,8 @@ pub async fn deps(config: &Config, accept_lost_journal: bool) -> anyhow::Result<
     let notifier = Arc::new(notifier);
     let mut sources: Vec<Box<dyn Source>> = Vec::new();
     let (mut actuator, mut leading): (Option<Arc<dyn Actuator>>, _) = (None, None);
-    if let Some(client) = client(&config.cluster.connect).await? {
+    if let Some(client) = client {
         sources.push(Box::new(Cluster { client: client.clone() }));
-        let settings = gateway_settings(config);
         let gateway = Arc::new(Gateway::new(client.clone(), live.clone(), now.clone(), settings));
         let contest = (config.ceiling >= Mode::Approve).then(|| {
             let (contest, news) = contend(client, live.clone(), now, config);

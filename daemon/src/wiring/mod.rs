@@ -27,7 +27,8 @@ use crate::journal::Delivery;
 use crate::turn::Handle;
 
 pub use collector::envelope::{Ack, Envelope, Intake};
-pub use edges::{compile, deps};
+pub use edges::{compile, deps, deps_on};
+pub use hands::gateway_settings;
 
 /// What a source is given to run with.
 #[derive(Debug)]
