@@ -17,6 +17,7 @@ use daemon::app::{App, Deps, Running};
 use daemon::clock::SystemClock;
 use daemon::config::{Config, Overrides};
 use daemon::keeper::Every;
+use daemon::observe::Counted;
 use daemon::turn::Handle;
 use daemon::wiring::{Actuator, Envelope, Nothing, compile};
 use policy::decision::Order;
@@ -89,6 +90,7 @@ async fn start(home: &Path, hands: Arc<Stopwatch>) -> Running {
         messenger: Arc::new(Nothing),
         levers: Arc::new(Nothing),
         letters: Box::new(Nothing),
+        counted: Counted::default(),
         leading: None,
         compile,
         every: Every::default(),

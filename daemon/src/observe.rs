@@ -3,9 +3,11 @@
 //! Plain atomics and histograms; nothing here waits for anything. What the engine counts itself (duplicates,
 //! unpriced, spend) is not counted again: metrics ask the engine for it.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
+use collector::{deadletter, http};
 use policy::engine::Outcome;
 use policy::fact::{Fact, ReceiptOutcome};
 use prometheus_client::metrics::histogram::Histogram;
@@ -15,6 +17,17 @@ const FAST: [f64; 12] = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2
 
 /// Upper bounds in seconds for what should take seconds.
 const SLOW: [f64; 10] = [0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0];
+
+/// What the edges count themselves; they are asked when metrics are.
+#[derive(Clone, Debug, Default)]
+pub struct Counted {
+    /// The dead letters; none where nothing is kept.
+    pub letters: Option<deadletter::DeadLetters>,
+    /// What `POST /v1/usage` turned away.
+    pub requests: Arc<http::Counts>,
+    /// Messages whose blocks Slack refused.
+    pub plain_only: Arc<AtomicU64>,
+}
 
 /// Counters and timings of this process.
 #[derive(Debug)]

@@ -28,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::keeper;
+use crate::observe::Counted;
 use crate::replay::ReplayError;
 use crate::rules::Compile;
 use crate::turn::{Gone, Handle, TurnError};
@@ -65,6 +66,8 @@ pub struct Deps {
     pub levers: Arc<dyn Levers>,
     /// Where refused usage is kept.
     pub letters: Box<dyn DeadLetters>,
+    /// What the edges count.
+    pub counted: Counted,
     /// Whether we lead; none where there is nobody to share with.
     pub leading: Option<watch::Receiver<Leading>>,
     /// Reads rule files.

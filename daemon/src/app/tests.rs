@@ -21,6 +21,7 @@ use crate::config::Overrides;
 use crate::http::shape::{Breaker, BudgetShape, Decision, Detail, Reason, Status};
 use crate::http::{Said, Saying};
 use crate::journal::Delivery;
+use crate::observe::Counted;
 use crate::testing::{Kept, Switches, cluster, noon, usage};
 use crate::wiring::{SendFailure, Sent, compile};
 
@@ -177,6 +178,7 @@ impl World {
             messenger: self.mouth.clone(),
             levers: self.levers.clone(),
             letters: Box::new(Kept::default()),
+            counted: Counted::default(),
             leading,
             compile,
             every: keeper::Every { turns: 10, look: Duration::from_millis(5) },
@@ -527,6 +529,7 @@ async fn other_limits_and_another_install_id_hold_from_the_next_start_on() {
         messenger: world.mouth.clone(),
         levers: world.levers.clone(),
         letters: Box::new(Kept::default()),
+        counted: Counted::default(),
         leading: None,
         compile,
         every: keeper::Every::default(),

@@ -23,6 +23,7 @@ use crate::app::{App, Deps, Running};
 use crate::clock::ManualClock;
 use crate::config::{Config, Overrides};
 use crate::keeper;
+use crate::observe::Counted;
 use crate::wiring::{Nothing, compile};
 use account::Account;
 use stream::{END, Line, START};
@@ -107,6 +108,7 @@ async fn start(home: &Path, clock: Arc<ManualClock>) -> Result<Running> {
         messenger: Arc::new(Nothing),
         levers: Arc::new(Nothing),
         letters: Box::new(Nothing),
+        counted: Counted::default(),
         leading: None,
         compile,
         every: keeper::Every::default(),

@@ -5,6 +5,8 @@
 //! `(other)`, and how many were left out is a figure of its own. Amounts are floats here and nowhere else,
 //! because Prometheus knows nothing better.
 
+mod edges;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -22,7 +24,7 @@ use prometheus_client::registry::Registry;
 
 use super::Api;
 use super::shape::refuse;
-use crate::observe::Observed;
+use crate::observe::{Counted, Observed};
 
 const TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -36,7 +38,7 @@ pub(super) async fn metrics(State(api): State<Api>) -> Response {
         Ok(view) => view,
         Err(gone) => return refuse(StatusCode::SERVICE_UNAVAILABLE, &gone.to_string()),
     };
-    match render(view, &api.observed, api.max_series) {
+    match render(view, &api.observed, &api.counted, api.max_series) {
         Ok(text) => ([(header::CONTENT_TYPE, TYPE)], text).into_response(),
         Err(_) => refuse(StatusCode::INTERNAL_SERVER_ERROR, "the metrics could not be written"),
     }
@@ -46,7 +48,12 @@ pub(super) async fn metrics(State(api): State<Api>) -> Response {
 ///
 /// # Errors
 /// When the text cannot be made.
-pub fn render(view: View, observed: &Arc<Observed>, max_series: usize) -> Result<String, std::fmt::Error> {
+pub fn render(
+    view: View,
+    observed: &Arc<Observed>,
+    counted: &Counted,
+    max_series: usize,
+) -> Result<String, std::fmt::Error> {
     let mut registry = Registry::with_prefix("breakerbox");
     let seconds = |registry: &mut Registry,
                    name: &str,
@@ -67,7 +74,12 @@ pub fn render(view: View, observed: &Arc<Observed>, max_series: usize) -> Result
         "From the accepted write to its proof",
         &observed.verify_seconds,
     );
-    registry.register_collector(Box::new(Shown { view, observed: observed.clone(), max_series }));
+    registry.register_collector(Box::new(Shown {
+        view,
+        observed: observed.clone(),
+        counted: counted.clone(),
+        max_series,
+    }));
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &registry)?;
     Ok(text)
@@ -77,6 +89,7 @@ pub fn render(view: View, observed: &Arc<Observed>, max_series: usize) -> Result
 struct Shown {
     view: View,
     observed: Arc<Observed>,
+    counted: Counted,
     max_series: usize,
 }
 
@@ -142,6 +155,7 @@ impl Collector for Shown {
         self.breakers(&mut out)?;
         self.holds_and_sources(&mut out)?;
         self.usage(&mut out)?;
+        edges::edges(&self.counted, &mut out)?;
         self.posture(&mut out)?;
         self.process(&mut out)
     }

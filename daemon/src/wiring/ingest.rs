@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use collector::deadletter::DeadLetters;
-use collector::http::{Limits, SourceToken, TokenTable, router};
+use collector::http::{Counts, Limits, SourceToken, TokenTable, router};
 use collector::usage::Fixed;
 use tokio::sync::watch;
 
@@ -19,7 +19,7 @@ use crate::http::secret;
 const ROTATION: Duration = Duration::from_secs(5);
 
 /// The route; none where no source may push.
-pub(super) fn routes(config: &Config, letters: DeadLetters) -> Option<IngestRoutes> {
+pub(super) fn routes(config: &Config, letters: DeadLetters, counts: Arc<Counts>) -> Option<IngestRoutes> {
     if config.tokens.is_empty() {
         return None;
     }
@@ -41,7 +41,7 @@ pub(super) fn routes(config: &Config, letters: DeadLetters) -> Option<IngestRout
             pressure: ingest.pressure,
             letters,
             limits,
-            counts: Arc::default(),
+            counts,
         })
     }))
 }
