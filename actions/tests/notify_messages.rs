@@ -215,6 +215,47 @@ fn slack_limits_hold_whatever_the_names_are() {
     }
 }
 
+#[test]
+fn a_command_is_whole_or_it_is_said_where_to_find_it() {
+    for length in [100, 340, 375, 376, 385, 420, 2000] {
+        let mut scene = all().into_iter().find(|s| s.name == "tripped-enforce").unwrap();
+        let name = format!("tenant-daily/{}", "x".repeat(length));
+        scene.notice.decision.why.breaker.as_mut().unwrap().name = name.as_str().into();
+        let message = message(&scene);
+        let post = slack_post(&message);
+        let texts = [serde_json::to_string(&post.blocks).unwrap(), post.as_plain_text().text];
+        for text in texts {
+            let shown = text.matches("`breakerbox reset").count();
+            let whole = text.matches(&format!("`breakerbox reset {name}`")).count();
+            assert_eq!(shown, whole, "{length}: {text}");
+            assert_eq!(
+                whole == 0,
+                text.contains("too long to show here, see `breakerbox explain d17`"),
+                "{text}"
+            );
+            assert_eq!(whole == 1, length <= 370, "{length}: {text}");
+        }
+    }
+}
+
+#[test]
+fn a_page_shows_the_marks_in_a_models_name_that_nobody_sees() {
+    let mut notice = scenes::page(PageTopic::Unpriced);
+    if let DecisionKind::Page { detail, .. } = &mut notice.decision.kind {
+        *detail = "`claude\u{202e}4-\u{200b}5`".to_owned();
+    }
+    let message = render(&notice, None, false);
+    let texts = [
+        serde_json::to_string(&slack_post(&message).blocks).unwrap(),
+        webhook_body(&notice, &message),
+        message.to_string(),
+    ];
+    for text in texts {
+        assert!(!text.contains(['\u{202e}', '\u{200b}']), "{text:?}");
+        assert!(text.contains("u{202e}4-") && text.contains("u{200b}5"), "{text}");
+    }
+}
+
 /// Keys of an object and of the objects in it.
 fn keys(value: &serde_json::Value, found: &mut BTreeSet<String>) {
     match value {

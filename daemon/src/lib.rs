@@ -7,6 +7,7 @@ pub mod clock;
 pub mod cmd;
 pub mod config;
 pub mod demo;
+mod durable;
 pub mod failpoint;
 pub mod http;
 pub mod journal;

@@ -25,6 +25,8 @@ pub struct Counted {
     pub letters: Option<deadletter::DeadLetters>,
     /// What `POST /v1/usage` turned away.
     pub requests: Arc<http::Counts>,
+    /// Messages whose blocks Slack refused.
+    pub plain_only: Arc<AtomicU64>,
 }
 
 /// Counters and timings of this process.

@@ -44,6 +44,14 @@ pub enum NotifyError {
         /// How long it asked us to wait (`Retry-After`).
         after: Option<Duration>,
     },
+    /// Slack will not take the message's blocks; its plain text it may.
+    #[error("{receiver} refused its blocks: {answer}")]
+    Blocks {
+        /// The receiver.
+        receiver: String,
+        /// Its answer.
+        answer: String,
+    },
     /// It could not be reached, or did not answer as it should.
     #[error("{receiver} cannot be reached: {what}")]
     Unreachable {
@@ -51,6 +59,8 @@ pub enum NotifyError {
         receiver: String,
         /// What happened.
         what: String,
+        /// Whether there was a connection, so that the message may have arrived.
+        connected: bool,
     },
     /// It did not answer in time. The message may have arrived.
     #[error("{receiver} did not answer within {} s", .within.as_secs())]
@@ -69,8 +79,13 @@ impl NotifyError {
         match self {
             Self::Busy { .. } | Self::Unreachable { .. } | Self::TimedOut { .. } => true,
             Self::Secret(error) => error.is_retryable(),
-            Self::NoRoute { .. } | Self::Address { .. } | Self::Refused { .. } => false,
+            Self::NoRoute { .. } | Self::Address { .. } | Self::Refused { .. } | Self::Blocks { .. } => false,
         }
+    }
+
+    /// Whether the message may be there all the same: nobody said yes, and nobody said no.
+    pub(crate) const fn may_have_arrived(&self) -> bool {
+        matches!(self, Self::TimedOut { .. } | Self::Unreachable { connected: true, .. })
     }
 
     /// How long the receiver asked us to wait.
@@ -91,4 +106,16 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
         next = cause.source();
     }
     text
+}
+
+/// Whether a request failed after there was a connection for it. What nobody can tell counts as connected.
+pub(crate) fn was_connected(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(cause) = next {
+        if let Some(client) = cause.downcast_ref::<hyper_util::client::legacy::Error>() {
+            return !client.is_connect();
+        }
+        next = cause.source();
+    }
+    true
 }

@@ -21,6 +21,12 @@ pub(super) fn escaped(text: &str, most: usize) -> String {
     })
 }
 
+/// Escaped for mrkdwn and whole; `None` where it would be longer.
+pub(super) fn whole(text: &str, most: usize) -> Option<String> {
+    let text = escaped(text, usize::MAX);
+    (text.chars().count() <= most).then_some(text)
+}
+
 /// As it is, at most `most` characters, on one line.
 pub(super) fn plain(text: &str, most: usize) -> String {
     cut(text, most, |letter, out| out.push(if letter.is_control() { ' ' } else { letter }))

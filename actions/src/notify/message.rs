@@ -27,8 +27,21 @@ pub struct Message {
     pub actions: Vec<Action>,
     /// Where the rule is and what to ask for by number.
     pub footer: String,
-    /// It may have been sent before a restart.
+    /// It may have arrived already: an earlier try, perhaps before a restart, was not confirmed.
     pub repeat: bool,
+}
+
+impl Message {
+    /// The same, marked as a repeat where it is one.
+    #[must_use]
+    pub(crate) fn repeated(self, again: bool) -> Self {
+        Self { repeat: self.repeat || again, ..self }
+    }
+
+    /// The command that shows all of it, for what is too long for a receiver.
+    pub(crate) fn everything(&self) -> &str {
+        self.actions.last().map_or("breakerbox status", |action| &action.command)
+    }
 }
 
 /// A named value.
@@ -98,7 +111,7 @@ pub struct Action {
 }
 
 /// What stands above a message that may have been sent before.
-pub(crate) const REPEAT: &str = "Repeat: this may have been sent already before a restart.";
+pub(crate) const REPEAT: &str = "Repeat: this may have arrived already; an earlier try was not confirmed.";
 
 impl fmt::Display for Message {
     /// The whole message as plain text, one thing to a line.

@@ -20,12 +20,14 @@ mod receiver;
 mod render;
 mod secret;
 pub mod slack;
+mod visible;
 pub mod webhook;
 mod words;
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use futures::future::join_all;
@@ -39,7 +41,7 @@ pub use patience::Patience;
 pub use render::render;
 pub use secret::{EnvironmentAndFiles, Secret, SecretError, Secrets};
 
-use slack::{Edit, Slack, slack_post};
+use slack::{Edit, Slack, SlackPost, slack_post};
 use webhook::{Webhook, webhook_body};
 
 /// What became of a message at one receiver: its name, and the handle for later edits where it has one.
@@ -54,6 +56,8 @@ pub struct Notifier {
     connector: connect::Connector,
     slack: Slack,
     webhook: Webhook,
+    /// Messages whose blocks Slack refused.
+    plain_only: Arc<AtomicU64>,
     /// One message at a time to each receiver, in the order in which they came.
     lanes: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }
@@ -72,6 +76,22 @@ struct Errand<'a> {
     name: &'a str,
 }
 
+/// How a try to Slack looks.
+#[derive(Clone, Copy)]
+struct Form {
+    /// An earlier try may have arrived.
+    unsure: bool,
+    /// Without blocks.
+    plain: bool,
+}
+
+impl Form {
+    fn of(self, message: &Message) -> SlackPost {
+        let post = slack_post(&message.clone().repeated(self.unsure));
+        if self.plain { post.as_plain_text() } else { post }
+    }
+}
+
 impl Notifier {
     /// A notifier that knows no route yet: give it rules with [`Self::use_rules`].
     ///
@@ -87,6 +107,7 @@ impl Notifier {
             slack: Slack::new(connector.clone(), None),
             webhook: Webhook::new(connector.clone()),
             connector,
+            plain_only: Arc::default(),
             lanes: Mutex::default(),
         })
     }
@@ -112,9 +133,16 @@ impl Notifier {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner).retain(idle);
     }
 
+    /// Counts messages whose blocks Slack refused, so that they went as plain text.
+    #[must_use]
+    pub fn plain_only(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.plain_only)
+    }
+
     /// Sends a notice to every receiver of its route that does not have it, and answers for each of those.
     ///
-    /// `repeat` marks a message that may have been sent before a restart. A notice of a rule that only
+    /// `repeat` marks a message that may have been sent before. So is each further try after one that may have
+    /// arrived. A notice of a rule that only
     /// observes is not sent (see [`may_be_sent`]): the answer is empty, as it is where all have it.
     pub async fn deliver(&self, notice: &Notice, repeat: bool) -> Vec<Answer> {
         if !may_be_sent(notice) {
@@ -171,27 +199,25 @@ impl Notifier {
     async fn send(&self, errand: &Errand<'_>) -> Result<Option<String>, NotifyError> {
         match errand.receiver {
             Receiver::SlackWebhook { url } => {
-                let post = slack_post(errand.message);
-                self.patience
-                    .persist(errand.name, || async {
-                        self.slack.by_webhook(errand.name, &self.secrets.read(url)?, &post).await
-                    })
-                    .await?;
+                self.as_slack_takes_it(errand, |form| async move {
+                    let post = form.of(errand.message);
+                    self.slack.by_webhook(errand.name, &self.secrets.read(url)?, &post).await
+                })
+                .await?;
                 Ok(None)
             }
             Receiver::SlackChat { token, channel } => {
                 let handle = self
-                    .patience
-                    .persist(errand.name, || async {
-                        self.chat(errand, &self.secrets.read(token)?, channel).await
+                    .as_slack_takes_it(errand, |form| async move {
+                        self.chat(errand, &self.secrets.read(token)?, channel, form).await
                     })
                     .await?;
                 Ok(Some(handle).filter(|_| takes_edits(errand.notice)))
             }
             Receiver::Webhook { url, secret } => {
-                let body = webhook_body(errand.notice, errand.message);
                 self.patience
-                    .persist(errand.name, || async {
+                    .persist(errand.name, |unsure| async move {
+                        let body = webhook_body(errand.notice, &errand.message.clone().repeated(unsure));
                         let secret = self.secrets.read(secret)?;
                         self.webhook.post(errand.name, url, &secret, &errand.notice.key, &body).await
                     })
@@ -201,16 +227,47 @@ impl Notifier {
         }
     }
 
+    /// Tries with blocks and, where Slack will not have these, as plain text: a page in plain words is
+    /// better than none.
+    async fn as_slack_takes_it<T, Fut>(
+        &self,
+        errand: &Errand<'_>,
+        send: impl Fn(Form) -> Fut,
+    ) -> Result<T, NotifyError>
+    where
+        Fut: Future<Output = Result<T, NotifyError>>,
+    {
+        let blocks = |unsure| send(Form { unsure, plain: false });
+        match self.patience.persist(errand.name, blocks).await {
+            Err(error @ NotifyError::Blocks { .. }) => {
+                self.plain_only.fetch_add(1, Ordering::Relaxed);
+                tracing::error!(
+                    receiver = errand.name, key = %errand.notice.key, %error,
+                    "sent as plain text instead; this is a fault of breakerbox, please report it"
+                );
+                self.patience.persist(errand.name, |unsure| send(Form { unsure, plain: true })).await
+            }
+            other => other,
+        }
+    }
+
     /// Edits the thread's message where this is progress and there is one, else posts.
-    async fn chat(&self, errand: &Errand<'_>, token: &Secret, channel: &str) -> Result<String, NotifyError> {
-        let post = slack_post(errand.message);
+    async fn chat(
+        &self,
+        errand: &Errand<'_>,
+        token: &Secret,
+        channel: &str,
+        form: Form,
+    ) -> Result<String, NotifyError> {
         if edits(errand.notice)
             && let Some(handle) = self.log.handle(&errand.notice.thread, errand.name)
+            // The same edit twice is one edit: it is no repeat.
+            && let post = (Form { unsure: false, ..form }).of(errand.message)
             && let Edit::Done(handle) = self.slack.edit(errand.name, token, &handle, &post).await?
         {
             return Ok(handle);
         }
-        self.slack.post(errand.name, token, channel, &post).await
+        self.slack.post(errand.name, token, channel, &form.of(errand.message)).await
     }
 
     fn lane(&self, name: &str) -> Arc<tokio::sync::Mutex<()>> {

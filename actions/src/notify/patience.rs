@@ -63,18 +63,19 @@ impl Patience {
         self
     }
 
-    /// Tries until it gets there, cannot get there, or patience ends.
+    /// Tries until it gets there, cannot get there, or patience ends. The attempt is told whether an earlier
+    /// one may have arrived although nobody said so.
     ///
     /// A plain loop: through the closures of a retry library, rustc cannot prove the future `Send`, and the
     /// daemon's tasks must be.
     pub(crate) async fn persist<T, Try, Fut>(&self, receiver: &str, attempt: Try) -> Result<T, NotifyError>
     where
-        Try: Fn() -> Fut,
+        Try: Fn(bool) -> Fut,
         Fut: Future<Output = Result<T, NotifyError>>,
     {
-        let mut next = self.first_wait;
+        let (mut next, mut unsure) = (self.first_wait, false);
         for _ in 0..self.retries {
-            let error = match self.once(receiver, attempt()).await {
+            let error = match self.once(receiver, attempt(unsure)).await {
                 Ok(done) => return Ok(done),
                 Err(error) => error,
             };
@@ -83,10 +84,11 @@ impl Patience {
                 return Err(error);
             }
             tracing::warn!(receiver, %error, wait_ms = wait.as_millis(), "message not delivered, trying again");
+            unsure |= error.may_have_arrived();
             (self.rest)(wait).await;
             next = next.saturating_mul(4);
         }
-        self.once(receiver, attempt()).await
+        self.once(receiver, attempt(unsure)).await
     }
 
     async fn once<T>(

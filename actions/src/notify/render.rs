@@ -82,6 +82,7 @@ pub fn render(notice: &Notice, budget: Option<&Budget>, repeat: bool) -> Message
         footer: footer(decision),
         repeat,
     }
+    .visible()
 }
 
 fn tell(scene: &Scene<'_>) -> Told {

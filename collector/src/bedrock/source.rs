@@ -36,7 +36,9 @@ const RETRY: Duration = Duration::from_secs(5);
 pub struct LogFolder {
     /// Name of the source.
     pub name: String,
-    /// A folder, one file, or a glob.
+    /// A folder, one file, or a glob. Logs are to be rotated by renaming. Where they are copied and cut short
+    /// (logrotate's `copytruncate`), the path must not match the copies: one that is seen while its original
+    /// still stands is another file, and what in it is older than ids are remembered would count twice.
     pub path: PathBuf,
     /// How often it is listed. A listing that takes long is made less often, so that it never takes more than
     /// a tenth of one core.

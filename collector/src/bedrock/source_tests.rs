@@ -177,6 +177,26 @@ async fn a_file_that_was_renamed_or_compressed_is_the_same_file_and_a_copy_is_an
 }
 
 #[tokio::test]
+async fn a_log_that_was_copied_and_cut_short_between_two_looks_is_known_and_a_copy_seen_beside_it_is_not() {
+    let mut bench = Bench::new();
+    let logs = bench.dir.path().join("logs");
+    let text = line("a1") + &line("a2");
+    bench.write("now.jsonl", &text);
+    assert_eq!(bench.ids().await, ["a1", "a2"]);
+    std::fs::copy(logs.join("now.jsonl"), logs.join("now.jsonl.1.jsonl")).unwrap();
+    bench.write("now.jsonl", "");
+    assert!(bench.ids().await.is_empty(), "the copy goes on where the log was");
+    bench.write("now.jsonl", line("b1"));
+    assert_eq!(bench.ids().await, ["b1"]);
+    // A look between the copy and the cut: all of it comes again. Ids know it for two days; what is older counts
+    // twice, as `LogFolder::path` says.
+    std::fs::copy(logs.join("now.jsonl"), logs.join("now.jsonl.2.jsonl")).unwrap();
+    assert_eq!(bench.ids().await, ["b1"]);
+    bench.write("now.jsonl", "");
+    assert!(bench.ids().await.is_empty());
+}
+
+#[tokio::test]
 async fn what_is_no_record_is_a_dead_letter_with_its_place_and_costs_no_other() {
     let mut bench = Bench::new();
     let first = line("b1");

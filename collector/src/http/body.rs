@@ -5,7 +5,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use policy::fact::UsageBatchBuilder;
 
 use super::answer::{Refusal, refusal};
-use super::{Counts, Ingest, SourceToken};
+use super::{Counts, Ingest, Limits, SourceToken};
 use crate::deadletter::{Letter, Reason};
 use crate::json::Obj;
 use crate::records::{Piece, Pieces};
@@ -21,7 +21,12 @@ pub(super) struct Item {
 }
 
 /// The bytes of the body.
-pub(super) async fn read(headers: &HeaderMap, body: Body, most: usize) -> Result<axum::body::Bytes, Refusal> {
+pub(super) async fn read(
+    headers: &HeaderMap,
+    body: Body,
+    limits: Limits,
+) -> Result<axum::body::Bytes, Refusal> {
+    let most = limits.body_bytes;
     let too_large = || {
         let help = format!("send at most {most} bytes at once, in several requests");
         refusal(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large", help)
@@ -35,7 +40,13 @@ pub(super) async fn read(headers: &HeaderMap, body: Body, most: usize) -> Result
     if said.is_some_and(|said| said > most as u64) {
         return Err(too_large());
     }
-    to_bytes(body, most).await.map_err(|error| {
+    let late = |_| {
+        let within = limits.body_within;
+        let message = format!("the body did not come whole within {within:?}; nothing of it was taken");
+        refusal(StatusCode::REQUEST_TIMEOUT, message, "send it again under the same ids, in smaller requests")
+    };
+    let read = tokio::time::timeout(limits.body_within, to_bytes(body, most)).await.map_err(late)?;
+    read.map_err(|error| {
         let limit =
             std::error::Error::source(&error).is_some_and(|e| e.is::<http_body_util::LengthLimitError>());
         if limit {

@@ -24,6 +24,7 @@ mod tests;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -53,11 +54,13 @@ pub struct Limits {
     pub body_bytes: usize,
     /// Events in it. Default 10,000.
     pub events: usize,
+    /// Time from its head to the end of its body. Default 60 s.
+    pub body_within: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { body_bytes: 8 << 20, events: 10_000 }
+        Self { body_bytes: 8 << 20, events: 10_000, body_within: Duration::from_secs(60) }
     }
 }
 
@@ -70,7 +73,7 @@ pub struct Counts {
     pub too_large: AtomicU64,
     /// Requests that were told to come again.
     pub busy: AtomicU64,
-    /// Requests whose body could not be read.
+    /// Requests whose body could not be read, or did not come in time.
     pub unreadable: AtomicU64,
     /// Events that were refused before they reached the engine.
     pub refused: AtomicU64,
@@ -132,7 +135,7 @@ async fn taken(ingest: &Ingest, headers: &HeaderMap, body: Body) -> Result<Respo
         let help = "the daemon's disk is nearly full; make room there";
         return Err(refusal(StatusCode::TOO_MANY_REQUESTS, "nothing is taken now", help).retry(RETRY_DISK));
     }
-    let bytes = body::read(headers, body, ingest.limits.body_bytes).await?;
+    let bytes = body::read(headers, body, ingest.limits).await?;
     let mut batch = UsageBatchBuilder::new(ingest.id_key, token.name(), false);
     let events = blocking(|| body::events(&bytes, token, ingest, &mut batch))?;
     let rows = batch.len();

@@ -96,6 +96,19 @@ fn outcomes(answer: &Value) -> Vec<&str> {
 }
 
 #[tokio::test]
+async fn a_body_that_never_ends_is_answered_408_in_clear_words_and_nothing_of_it_is_taken() {
+    assert_eq!(Limits::default().body_within, Duration::from_secs(60));
+    let bench = Bench::new(Limits { body_within: Duration::from_millis(50), ..Limits::default() }, 8);
+    let begun = futures::stream::iter([Ok::<_, std::io::Error>(event("a").to_string())]);
+    let never = futures::StreamExt::chain(begun, futures::stream::pending());
+    let (status, _, answer) = bench.post("secret", Body::from_stream(never)).await;
+    assert_eq!(status, StatusCode::REQUEST_TIMEOUT, "{answer}");
+    assert_eq!(answer["error"], "the body did not come whole within 50ms; nothing of it was taken");
+    assert!(answer["help"].as_str().unwrap().starts_with("send it again under the same ids"), "{answer}");
+    assert_eq!(bench.ingest.counts.unreadable.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
 async fn one_event_an_array_lines_and_cloud_events_are_all_taken() {
     let bench = Bench::running();
     let (a, b) = (event("a"), event("b"));
@@ -203,7 +216,7 @@ async fn an_id_of_one_source_takes_no_place_of_another() {
 
 #[tokio::test]
 async fn what_is_too_large_is_told_so_whether_its_length_is_said_or_not() {
-    let bench = Bench::new(Limits { body_bytes: 4_000, events: 3 }, 8);
+    let bench = Bench::new(Limits { body_bytes: 4_000, events: 3, ..Limits::default() }, 8);
     let large = " ".repeat(4_001);
     let said =
         Request::post("/v1/usage").header("authorization", "Bearer secret").header("content-length", "4001");

@@ -21,6 +21,7 @@ use crate::config::Overrides;
 use crate::http::shape::{Breaker, BudgetShape, Decision, Detail, Reason, Status};
 use crate::http::{Said, Saying};
 use crate::journal::Delivery;
+use crate::observe::Counted;
 use crate::testing::{Kept, Switches, cluster, noon, usage};
 use crate::wiring::{SendFailure, Sent, compile};
 

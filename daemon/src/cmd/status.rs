@@ -88,8 +88,13 @@ fn because(status: &Status) -> String {
     status.because.as_ref().map(|why| format!(" (held back: {why})")).unwrap_or_default()
 }
 
+/// A commit never stands alone: a file that was edited after the checkout is in force all the same.
+fn commit(revision: &str) -> String {
+    format!(", commit {revision} (files not compared with it)")
+}
+
 fn rules(status: &Status) -> String {
-    let revision = status.revision.as_ref().map(|r| format!(", commit {r}")).unwrap_or_default();
+    let revision = status.revision.as_deref().map(commit).unwrap_or_default();
     let stale = if status.rules_current {
         ""
     } else {
@@ -153,6 +158,11 @@ mod tests {
             sources: vec![],
             usage: Usage { accepted: 3, ..Usage::default() },
         }
+    }
+
+    #[test]
+    fn a_commit_is_never_shown_as_if_the_files_were_known_to_be_its_own() {
+        assert_eq!(commit("abc123"), ", commit abc123 (files not compared with it)");
     }
 
     #[test]

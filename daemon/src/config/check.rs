@@ -5,6 +5,8 @@ use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use collector::bedrock::{Assume, CacheTtl};
+use policy::price::Tier;
 use policy::rule::{Mode, SecretRef};
 use policy::subject::field;
 use policy::time::Span;
@@ -188,7 +190,39 @@ fn bedrock(source: &file::Bedrock, names: &mut BTreeSet<String>, wrong: &mut Mis
         );
     }
     let poll = wrong.duration(source.poll.as_ref(), Duration::from_millis(500));
-    BedrockSource { name, path: source.path.value.clone(), poll }
+    let settle = wrong.duration(source.settle.as_ref(), Duration::from_secs(30));
+    BedrockSource {
+        name,
+        path: source.path.value.clone(),
+        poll,
+        settle,
+        assume: assume(&source.assume, wrong),
+    }
+}
+
+fn assume(said: &file::Assume, wrong: &mut Mistakes) -> Assume {
+    let mut assume = Assume::default();
+    if let Some(tier) = &said.tier {
+        match Tier::ALL.into_iter().find(|known| known.word() == tier.value) {
+            Some(known) => assume.tier = known,
+            None => {
+                let help = match nearest(&tier.value, Tier::ALL.into_iter().map(Tier::word)) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("write one of {}", Tier::ALL.map(Tier::word).join(", ")),
+                };
+                wrong.add(spot(tier), format!("`{}` is no service tier", tier.value), help);
+            }
+        }
+    }
+    match said.cache_ttl.as_ref().map(|ttl| (ttl, ttl.value.as_str())) {
+        None => {}
+        Some((_, "5m")) => assume.cache_ttl = CacheTtl::FiveMinutes,
+        Some((_, "1h")) => assume.cache_ttl = CacheTtl::OneHour,
+        Some((ttl, other)) => {
+            wrong.add(spot(ttl), format!("`{other}` is no TTL of a cache"), "write `5m` or `1h`");
+        }
+    }
+    assume
 }
 
 fn token(token: &file::Token, names: &mut BTreeSet<String>, wrong: &mut Mistakes) -> Token {

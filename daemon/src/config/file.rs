@@ -62,6 +62,17 @@ pub(super) struct Bedrock {
     pub(super) path: Text,
     #[serde(default)]
     pub(super) poll: Option<Text>,
+    #[serde(default)]
+    pub(super) settle: Option<Text>,
+    #[serde(default)]
+    pub(super) assume: Assume,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub(super) struct Assume {
+    pub(super) tier: Option<Text>,
+    pub(super) cache_ttl: Option<Text>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -16,6 +16,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use collector::bedrock::Assume;
 use policy::engine::Settings;
 use policy::fact::IdKey;
 use policy::rule::{Mode, SecretRef};
@@ -98,10 +99,19 @@ pub enum Connect {
 pub struct BedrockSource {
     /// Name of the source. Default `bedrock-log`.
     pub name: String,
-    /// A folder or a glob.
+    /// A folder or a glob. Where logs are rotated by `copytruncate`, it must not match the copies: in one that
+    /// is seen beside its original, what is older than `limits.horizon` would count twice. Rotation by renaming
+    /// is safe.
     pub path: String,
     /// How often the folder is listed. Default 500 ms.
     pub poll: Duration,
+    /// For how long the beginning of a record, or of a gzip, waits for its end before it is a dead letter.
+    /// Default 30 s: longer than a copy over a network pauses, short enough that a person hears of it.
+    pub settle: Duration,
+    /// What a record is taken for where it does not say: `assume.tier`, default `default` (on demand), and
+    /// `assume.cacheTtl`, `5m` or `1h`, default `5m` (cache writes at 1.25 times the input price; `1h` is 2
+    /// times). Such usage is flagged as assumed.
+    pub assume: Assume,
 }
 
 /// Who may push usage, and what is fixed for it.

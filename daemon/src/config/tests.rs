@@ -1,3 +1,6 @@
+use collector::bedrock::CacheTtl;
+use policy::price::Tier;
+
 use super::*;
 
 fn parse(text: &str) -> Result<Config, ConfigError> {
@@ -35,7 +38,7 @@ cluster: {connect: kubeconfig, context: prod, namespace: bb, kedaVersion: 2.16.1
 sources:
   bedrock:
     - {path: /logs/a}
-    - {name: eu, path: "/logs/eu/**/*.json.gz", poll: 2s}
+    - {name: eu, path: "/logs/eu/**/*.json.gz", poll: 2s, settle: 5m, assume: {tier: flex, cacheTtl: 1h}}
 tokens:
   - {name: litellm, secret: {env: LITELLM}, fields: {tenant: acme}, account: "111122223333"}
 operators:
@@ -52,6 +55,10 @@ log: {format: json}
     assert_eq!(config.cluster.connect, Connect::Kubeconfig { file: None, context: Some("prod".into()) });
     assert_eq!(config.bedrock[0].name, "bedrock-log");
     assert_eq!(config.bedrock[1].poll, Duration::from_secs(2));
+    let (a, eu) = (&config.bedrock[0], &config.bedrock[1]);
+    assert_eq!((a.settle, a.assume), (Duration::from_secs(30), Assume::default()));
+    let assume = Assume { tier: Tier::Flex, cache_ttl: CacheTtl::OneHour };
+    assert_eq!((eu.settle, eu.assume), (Duration::from_secs(300), assume));
     assert_eq!(config.tokens[0].secret, SecretRef::Env("LITELLM".into()));
     assert_eq!(config.tokens[0].fields["tenant"], "acme");
     assert_eq!(config.operators[0].secret, SecretRef::File("/run/secrets/op".into()));
@@ -197,6 +204,21 @@ fn each_mistake_has_its_line_and_a_help() {
             13,
             "two sources are called `bedrock-log`",
             "`name:`",
+        ),
+        ("sources:\n  bedrock:\n    - {path: /a, settle: 0s}", 3, 26, "`0s` is no time at all", "above 0s"),
+        (
+            "sources:\n  bedrock:\n    - {path: /a, assume: {tier: flexx}}",
+            3,
+            33,
+            "`flexx` is no service tier",
+            "did you mean `flex`?",
+        ),
+        (
+            "sources:\n  bedrock:\n    - {path: /a, assume: {cacheTtl: 2h}}",
+            3,
+            37,
+            "`2h` is no TTL of a cache",
+            "write `5m` or `1h`",
         ),
         ("sources:\n  bedrock:\n    - path: \" \"", 3, 13, "`path` is empty", "glob"),
         ("sources:\n  bedrock:\n    - poll: 1s", 3, 7, "`path` is missing", "add `path:`"),

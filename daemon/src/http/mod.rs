@@ -8,12 +8,14 @@ mod api;
 mod auth;
 mod commands;
 mod metrics;
+mod serve;
 pub mod shape;
 pub mod socket;
 
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
+use axum::middleware;
 use axum::routing::{get, post};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinSet;
@@ -69,6 +71,7 @@ impl Api {
     }
 
     fn router(self) -> Router {
+        let whole = |request, next| serve::body_in_time(serve::COMMAND_WITHIN, request, next);
         Router::new()
             .route("/metrics", get(metrics::metrics))
             .route("/healthz", get(api::healthz))
@@ -79,7 +82,7 @@ impl Api {
             .route("/v1/decisions", get(api::decisions))
             .route("/v1/decisions/{id}", get(api::decision))
             .route("/v1/explain", get(api::explain))
-            .route("/v1/commands", post(commands::take))
+            .route("/v1/commands", post(commands::take).layer(middleware::from_fn(whole)))
             .with_state(self)
     }
 }
@@ -95,12 +98,7 @@ pub fn serve(
 ) {
     let open = api.clone().router().merge(ingest.unwrap_or_default());
     let stopped = stop.clone();
-    tasks.spawn(async move {
-        let served = axum::serve(listener, open.into_make_service());
-        if let Err(error) = served.with_graceful_shutdown(stopped.cancelled_owned()).await {
-            tracing::error!(%error, "the HTTP server ended");
-        }
-    });
+    tasks.spawn(serve::serve(listener, open, serve::HEAD_WITHIN, stopped));
     let local = api.router().into_make_service_with_connect_info::<socket::Peer>();
     let stopped = stop.clone();
     tasks.spawn(async move {

@@ -51,7 +51,7 @@ pub struct Status {
     pub disk_low: bool,
     /// Id of the rules.
     pub rules: String,
-    /// Commit of the rules.
+    /// Commit that the rules folder is a checkout of. Whether its files are those of the commit is not known.
     pub revision: Option<String>,
     /// Whether the rules folder holds what is in force.
     pub rules_current: bool,

@@ -1,7 +1,6 @@
 //! The real edges: from a configuration to everything that a daemon is made of.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use actions::gateway::Gateway;
 use actions::live::Live;
@@ -9,7 +8,7 @@ use actions::notify::{EnvironmentAndFiles, Notifier};
 use actions::now::Now;
 use anyhow::Context as _;
 use async_trait::async_trait;
-use collector::bedrock::{Assume, LogFolder};
+use collector::bedrock::LogFolder;
 use collector::deadletter;
 use collector::kube::{KubeSource, Pace};
 use policy::engine::{KUBERNETES, Letter};
@@ -72,7 +71,7 @@ pub fn deps_on(
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let now: Arc<dyn Now> = Arc::new(TurnClock(clock.clone()));
     let live = Live::new();
-    let deliveries = Arc::new(Deliveries::new(clock.clone()));
+    let deliveries = Arc::new(Deliveries::new(clock.clone(), config.limits.keep));
     let notifier = Notifier::new(Arc::new(EnvironmentAndFiles), deliveries.clone())
         .context("cannot send messages: the system has no root certificates; install `ca-certificates`")?;
     let notifier = Arc::new(notifier);
@@ -89,7 +88,11 @@ pub fn deps_on(
         actuator = Some(Arc::new(Hands::new(gateway, contest)));
     }
     let letters = deadletter::DeadLetters::new(&config.dead_letter_dir, deadletter::Limits::default());
-    let counted = Counted { letters: Some(letters.clone()), requests: Arc::default() };
+    let counted = Counted {
+        letters: Some(letters.clone()),
+        requests: Arc::default(),
+        plain_only: notifier.plain_only(),
+    };
     for log in &config.bedrock {
         sources.push(Box::new(BedrockLogs(log.clone(), letters.clone())));
     }
@@ -139,10 +142,6 @@ async fn kubeconfig(file: Option<&std::path::Path>, context: Option<String>) -> 
         .context("the kubeconfig names no usable cluster")
 }
 
-/// For how long the beginning of a record, or of a gzip, waits for its end: longer than a copy over a network
-/// pauses, short enough that a person hears of it.
-const SETTLE: Duration = Duration::from_secs(30);
-
 impl DeadLetters for deadletter::DeadLetters {
     fn put(&mut self, letters: &[Letter]) {
         self.put_refused(letters);
@@ -163,8 +162,8 @@ impl Source for BedrockLogs {
             name: self.0.name.clone(),
             path: self.0.path.clone().into(),
             poll: self.0.poll,
-            settle: SETTLE,
-            assume: Assume::default(),
+            settle: self.0.settle,
+            assume: self.0.assume,
             letters: self.1,
             id_key: context.id_key,
             positions: context.positions,

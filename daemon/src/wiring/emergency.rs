@@ -94,11 +94,11 @@ fn freeze_file(config: &Config, frozen: bool, actor: &str, reason: &str) -> Resu
     if frozen {
         std::fs::create_dir_all(&config.data_dir)
             .map_err(|e| format!("cannot make `{}`: {e}", config.data_dir.display()))?;
-        std::fs::write(&path, format!("{reason} ({actor})\n"))
+        crate::durable::write(&path, format!("{reason} ({actor})\n").as_bytes())
             .map_err(|e| format!("cannot write `{shown}`: {e}"))?;
         return Ok(format!("frozen by the file `{shown}`"));
     }
-    match std::fs::remove_file(&path) {
+    match crate::durable::remove(&path) {
         Ok(()) => Ok(format!("the file `{shown}` is removed")),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             Ok(format!("there was no file `{shown}`"))

@@ -1,6 +1,6 @@
 //! The voice: `actions`' notifier, joined to the daemon's journal; and what both voice and hands follow.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use actions::live::Live;
@@ -8,6 +8,7 @@ use actions::notify::{Delivered, DeliveryLog, Notifier};
 use async_trait::async_trait;
 use policy::decision::Notice;
 use policy::rule::{Mode, RuleSet};
+use policy::time::{Span, Timestamp};
 
 use super::{Levers, Messenger, SendFailure, Sent};
 use crate::clock::Clock;
@@ -18,19 +19,35 @@ use crate::turn::Handle;
 /// Key and receiver, or thread and receiver.
 type At = (Box<str>, Box<str>);
 
-#[derive(Debug, Default)]
+/// Between two rounds of forgetting.
+const FORGET_EVERY: Span = Span::from_hours(1);
+
+#[derive(Debug)]
 struct Known {
-    delivered: HashSet<At>,
+    delivered: HashMap<At, Timestamp>,
     /// Latest handle of a thread.
-    handles: HashMap<At, Box<str>>,
+    handles: HashMap<At, (Box<str>, Timestamp)>,
+    forget_at: Timestamp,
 }
 
 impl Known {
     fn take(&mut self, delivery: &Delivery) {
-        self.delivered.insert((delivery.key.clone(), delivery.receiver.clone()));
+        self.delivered.insert((delivery.key.clone(), delivery.receiver.clone()), delivery.at);
         if let Some(handle) = &delivery.handle {
-            self.handles.insert((delivery.thread.clone(), delivery.receiver.clone()), handle.clone());
+            let at = (delivery.thread.clone(), delivery.receiver.clone());
+            self.handles.insert(at, (handle.clone(), delivery.at));
         }
+    }
+
+    /// Forgets what the journal forgets: deliveries from before `keep` ago.
+    fn forget(&mut self, now: Timestamp, keep: Span) {
+        if now < self.forget_at {
+            return;
+        }
+        self.forget_at = now.plus(FORGET_EVERY);
+        let oldest = now.minus(keep);
+        self.delivered.retain(|_, at| *at >= oldest);
+        self.handles.retain(|_, (_, at)| *at >= oldest);
     }
 }
 
@@ -40,13 +57,16 @@ pub struct Deliveries {
     known: Mutex<Known>,
     handle: OnceLock<Handle>,
     clock: Arc<dyn Clock>,
+    keep: Span,
 }
 
 impl Deliveries {
-    /// Knows nothing yet.
+    /// Knows nothing yet. `keep` is for how long the journal remembers a delivery.
     #[must_use]
-    pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { known: Mutex::default(), handle: OnceLock::new(), clock }
+    pub fn new(clock: Arc<dyn Clock>, keep: Span) -> Self {
+        let (delivered, handles) = (HashMap::new(), HashMap::new());
+        let known = Known { delivered, handles, forget_at: Timestamp::MIN };
+        Self { known: Mutex::new(known), handle: OnceLock::new(), clock, keep }
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, Known> {
@@ -57,18 +77,22 @@ impl Deliveries {
 #[async_trait]
 impl DeliveryLog for Deliveries {
     fn handle(&self, thread: &str, receiver: &str) -> Option<Box<str>> {
-        self.known().handles.get(&(thread.into(), receiver.into())).cloned()
+        self.known().handles.get(&(thread.into(), receiver.into())).map(|(handle, _)| handle.clone())
     }
 
     fn delivered(&self, key: &str, receiver: &str) -> bool {
-        self.known().delivered.contains(&(key.into(), receiver.into()))
+        self.known().delivered.contains_key(&(key.into(), receiver.into()))
     }
 
     async fn record(&self, delivered: Delivered) {
         failpoint::MESSAGE_SENT.reached();
         let Delivered { key, thread, receiver, handle } = delivered;
         let delivery = Delivery { key, receiver, thread, handle, at: self.clock.read().wall };
-        self.known().take(&delivery);
+        {
+            let mut known = self.known();
+            known.take(&delivery);
+            known.forget(delivery.at, self.keep);
+        }
         if let Some(turn) = self.handle.get() {
             // The turn may have ended: then the message is sent once more after the start, as a repeat.
             let _ = turn.delivered(delivery).await;
@@ -170,8 +194,27 @@ mod tests {
         }
     }
 
+    const KEEP: Span = Span::from_hours(24);
+
     fn log() -> Arc<Deliveries> {
-        Arc::new(Deliveries::new(Arc::new(ManualClock::at(noon()))))
+        Arc::new(Deliveries::new(Arc::new(ManualClock::at(noon())), KEEP))
+    }
+
+    #[tokio::test]
+    async fn what_the_journal_forgets_is_forgotten_here_too() {
+        let log = log();
+        for (key, age) in [("old", Span::from_millis(KEEP.millis() + 1)), ("young", KEEP)] {
+            let old = Delivery { at: noon().minus(age), thread: key.into(), ..delivery(key, Some("C1 1.0")) };
+            log.known().take(&old);
+        }
+        let new =
+            Delivered { key: "new".into(), thread: "new".into(), receiver: "slack".into(), handle: None };
+        log.record(new).await;
+        assert!(!log.delivered("old", "slack") && log.handle("old", "slack").is_none());
+        assert!(log.delivered("young", "slack") && log.handle("young", "slack").is_some());
+        assert!(log.delivered("new", "slack"));
+        let known = log.known();
+        assert_eq!((known.delivered.len(), known.handles.len()), (2, 1));
     }
 
     #[test]

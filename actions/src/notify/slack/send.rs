@@ -16,7 +16,7 @@ use url::Url;
 
 use super::blocks::SlackPost;
 use crate::notify::connect::Connector;
-use crate::notify::error::{NotifyError, chain};
+use crate::notify::error::{NotifyError, chain, was_connected};
 use crate::notify::secret::Secret;
 
 /// Characters of an answer that are shown.
@@ -89,7 +89,9 @@ impl Slack {
     ) -> Result<Edit, NotifyError> {
         let Some((channel, ts)) = handle.split_once(' ') else { return Ok(Edit::Gone) };
         let (channel, ts) = (SlackChannelId(channel.to_owned()), SlackTs(ts.to_owned()));
-        let request = SlackApiChatUpdateRequest::new(channel, content(post), ts);
+        // An edit that says nothing of blocks leaves the old ones (docs.slack.dev, chat.update).
+        let content = content(post).with_blocks(post.blocks.clone());
+        let request = SlackApiChatUpdateRequest::new(channel, content, ts);
         match self.call("chat.update", token, &request).await {
             Ok(handle) => Ok(Edit::Done(handle)),
             Err(SlackClientError::ApiError(error)) if is_gone(&error.code) => Ok(Edit::Gone),
@@ -111,7 +113,8 @@ impl Slack {
 }
 
 fn content(post: &SlackPost) -> SlackMessageContent {
-    SlackMessageContent::new().with_text(post.text.clone()).with_blocks(post.blocks.clone())
+    let content = SlackMessageContent::new().with_text(post.text.clone());
+    if post.blocks.is_empty() { content } else { content.with_blocks(post.blocks.clone()) }
 }
 
 /// The URL is the secret: it goes over TLS or stays on this machine.
@@ -145,6 +148,12 @@ fn is_passing(code: &str) -> bool {
     )
 }
 
+/// Codes that say that the blocks are at fault: `invalid_blocks`, `invalid_blocks_format`,
+/// `msg_blocks_too_long`. Incoming webhooks answer them as the body of a 400.
+fn is_about_blocks(code: &str) -> bool {
+    code.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| word == "blocks")
+}
+
 fn help(code: &str) -> &'static str {
     match code {
         "invalid_auth" | "not_authed" | "account_inactive" | "token_revoked" | "token_expired" => {
@@ -160,12 +169,16 @@ fn help(code: &str) -> &'static str {
 fn failure(receiver: &str, error: SlackClientError) -> NotifyError {
     let receiver = receiver.to_owned();
     let unreachable = |receiver, cause: Option<Box<dyn Error + Send + Sync>>| {
+        let connected = cause.as_deref().is_none_or(|cause| was_connected(cause));
         let what = cause.map_or_else(|| "no answer".to_owned(), |cause| chain(&*cause));
-        NotifyError::Unreachable { receiver, what }
+        NotifyError::Unreachable { receiver, what, connected }
     };
     match error {
         SlackClientError::ApiError(error) if is_passing(&error.code) => {
             NotifyError::Busy { receiver, answer: format!("`{}`", error.code), after: None }
+        }
+        SlackClientError::ApiError(error) if is_about_blocks(&error.code) => {
+            NotifyError::Blocks { receiver, answer: format!("`{}`", error.code) }
         }
         SlackClientError::ApiError(error) => {
             let help = help(&error.code);
@@ -180,6 +193,8 @@ fn failure(receiver: &str, error: SlackClientError) -> NotifyError {
             let answer = if body.is_empty() { status.to_string() } else { format!("{status}, `{body}`") };
             if status.is_server_error() || status.as_u16() == 408 {
                 NotifyError::Busy { receiver, answer, after: None }
+            } else if is_about_blocks(&body) {
+                NotifyError::Blocks { receiver, answer }
             } else {
                 NotifyError::Refused { receiver, answer, help: "" }
             }
@@ -189,7 +204,8 @@ fn failure(receiver: &str, error: SlackClientError) -> NotifyError {
         SlackClientError::ProtocolError(_)
         | SlackClientError::EndOfStream(_)
         | SlackClientError::SocketModeProtocolError(_) => {
-            NotifyError::Unreachable { receiver, what: "what answered is not Slack".to_owned() }
+            let what = "what answered is not Slack".to_owned();
+            NotifyError::Unreachable { receiver, what, connected: true }
         }
     }
 }

@@ -3,12 +3,15 @@
 //! Fields are added, never renamed or removed, within `v1`. Money is decimal text with every digit, since
 //! JSON numbers are floats to most readers.
 
+use std::borrow::Cow;
+
 use policy::decision::{ArmingCause, DecisionKind, Notice, ReleaseCause, Times};
 use policy::money::Money;
 use policy::time::Timestamp;
 use serde::Serialize;
 
 use crate::notify::message::{Message, severity_word};
+use crate::notify::visible::visible;
 use crate::notify::words;
 
 /// Name and version of the body.
@@ -47,7 +50,7 @@ struct DecisionBody<'a> {
     hold: Option<HoldBody<'a>>,
     guard: Vec<GuardBody<'a>>,
     topic: Option<&'static str>,
-    detail: Option<&'a str>,
+    detail: Option<Cow<'a, str>>,
 }
 
 #[derive(Serialize)]
@@ -169,7 +172,7 @@ fn decision(notice: &Notice) -> DecisionBody<'_> {
         DecisionKind::Released { cause, .. } => {
             body.cause = Some(release_word(cause));
             body.detail = match cause {
-                ReleaseCause::Reset(actor) | ReleaseCause::Person(actor) => Some(actor),
+                ReleaseCause::Reset(actor) | ReleaseCause::Person(actor) => Some(actor.into()),
                 ReleaseCause::WindowRolled | ReleaseCause::FellBelow => None,
             };
         }
@@ -183,10 +186,13 @@ fn decision(notice: &Notice) -> DecisionBody<'_> {
             body.hold =
                 Some(HoldBody { object: target.to_string(), from: from.word(), to: to.word(), detail });
         }
-        DecisionKind::Commanded { what, refused } => body.detail = Some(refused.as_ref().unwrap_or(what)),
+        DecisionKind::Commanded { what, refused } => {
+            body.detail = Some(refused.as_ref().unwrap_or(what).into())
+        }
         DecisionKind::Page { topic, detail } => {
             body.topic = Some(words::topic_word(*topic));
-            body.detail = Some(detail);
+            // It names what callers wrote, and people read it.
+            body.detail = Some(visible(detail).into());
         }
         DecisionKind::Tripped { .. } | DecisionKind::BreachedAfterClose => {}
     }

@@ -12,7 +12,7 @@ use sha2::Sha256;
 use url::Url;
 
 use crate::notify::connect::Connector;
-use crate::notify::error::{NotifyError, chain};
+use crate::notify::error::{NotifyError, chain, was_connected};
 use crate::notify::secret::Secret;
 
 /// Header with `v1=` and the hexadecimal HMAC-SHA256 of `timestamp.body`.
@@ -48,6 +48,7 @@ impl Webhook {
         let answer = answer.map_err(|error| NotifyError::Unreachable {
             receiver: receiver.to_owned(),
             what: chain(&error),
+            connected: was_connected(&error),
         })?;
         judge(receiver, answer.status(), retry_after(answer.headers()))
     }

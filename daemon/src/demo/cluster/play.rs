@@ -247,8 +247,13 @@ fn config(site: &Site, home: &Path) -> Result<Config> {
     };
     let mut config = Config::parse("the demo's configuration", &yaml, &overrides)?;
     let path = home.join("logs").display().to_string();
-    config.bedrock =
-        vec![BedrockSource { name: "bedrock-log".to_owned(), path, poll: Duration::from_millis(100) }];
+    config.bedrock = vec![BedrockSource {
+        name: "bedrock-log".to_owned(),
+        path,
+        poll: Duration::from_millis(100),
+        settle: Duration::from_secs(30),
+        assume: collector::bedrock::Assume::default(),
+    }];
     Ok(config)
 }
 
