@@ -156,7 +156,7 @@ fn a_daemon_answers_its_command_line_and_drains_on_sigterm() {
     assert_eq!((code, &json["ceiling"]), (0, &serde_json::json!("observe")));
     let (code, out, _) = place.ask(&["freeze", "--reason", "audit"]);
     assert!(code == 0 && out.contains("freeze (audit)"), "{out}");
-    assert!(place.ask(&["status", "--format", "plain"]).1.contains("frozen\tfrozen by uid:"));
+    assert!(place.ask(&["status", "--format", "plain"]).1.contains("freeze\tfrozen by uid:"));
     assert_eq!(place.ask(&["unfreeze"]).0, 0);
     assert_eq!(place.ask(&["unfreeze"]).0, 3, "it was not frozen");
     assert_eq!(place.ask(&["approve", "d999"]).0, 3);
