@@ -9,7 +9,7 @@ use tests::daemon::{Daemon, Site, TOKEN, YEARLY_BUDGET, now, post, usage_event};
 #[tokio::test]
 async fn what_is_pushed_is_not_answered_before_its_commit() -> Result<()> {
     let site = Site::new(YEARLY_BUDGET)?;
-    let mut daemon = Daemon::armed(&site, "usage::before_commit=sleep(60000)")?;
+    let mut daemon = Daemon::armed(&site, "usage::before_commit=pause")?;
     daemon.wait_ready().await?;
     let event = usage_event("held-up", 1_000, &now()?).to_string();
     let answer = post(site.port, "/v1/usage", TOKEN, event.clone());
