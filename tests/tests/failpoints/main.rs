@@ -5,6 +5,7 @@
 //! hold's worth of effect: the writes that the API server logged, the orders and receipts in the journal, the
 //! messages and the sums are what they are without any crash.
 
+mod acks;
 mod proof;
 mod world;
 
