@@ -130,12 +130,13 @@ async fn all_seen(seen: &Seen, sent: &BTreeMap<String, Instant>) -> Result<Vec<D
 
 async fn breaches(running: &Running, seen: &Seen, names: &[String]) -> Result<Vec<Duration>> {
     let mut sent = BTreeMap::new();
+    let mut pace = tokio::time::interval(BETWEEN);
     for name in names {
+        pace.tick().await;
         let now = running.handle.look(|_, now| now).await?;
         let fact = usage(running, name, now);
         sent.insert(name.clone(), Instant::now());
         running.intake.put(Envelope::without_ack(fact)).await.map_err(|_| anyhow::anyhow!("no daemon"))?;
-        tokio::time::sleep(BETWEEN).await;
     }
     all_seen(seen, &sent).await
 }

@@ -12,7 +12,7 @@ use super::maker::{Made, Maker};
 /// The subcommand that is such a process.
 pub const COMMAND: &str = "make-snapshot";
 
-/// Makes a snapshot beside the daemon that runs on that data folder. The answer is a line for [`make`].
+/// Makes a snapshot beside the daemon that runs on that data folder. The answer is a line for the daemon that waits for it.
 ///
 /// # Errors
 /// What failed, in words.
