@@ -28,8 +28,9 @@ const REMEMBERED: usize = 16_384;
 /// Bounds of the dispatch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Targets that are worked on at once. Default 16: with a handful of requests each that stays below
-    /// what an API server grants one client.
+    /// Targets that are worked on at once, until their proof. Default 32: above the 20 stops that the default
+    /// guardrail lets pass in ten minutes, so that none of them waits for another's pods to end, and with a
+    /// handful of requests each still below what an API server grants one client.
     pub parallel: usize,
     /// Orders that wait or are worked on. Default 4,096.
     pub queue: usize,
@@ -42,7 +43,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            parallel: 16,
+            parallel: 32,
             queue: 4096,
             min_delay: Duration::from_millis(200),
             max_delay: Duration::from_secs(10),
