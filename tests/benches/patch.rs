@@ -3,8 +3,9 @@
 //! `cargo bench -p tests --bench patch`. The whole daemon in this process, in enforce, with exactly its own rights,
 //! against a real kube-apiserver and etcd (`tests/servers/install`). A hundred tenants with a ScaledObject each; four
 //! times a second one goes over its limit. Measured from just before the envelope is put into the intake until a
-//! watch of the owner's shows the pause, so a watch event's way is in the figure too. The workloads have
-//! no pods; an order that finds no proof keeps its place until its deadline, and more than 32 at once wait. The limit beside it is one patch of such an object by the owner, from the request to the same watch.
+//! watch of the owner's shows the pause, so a watch event's way is in the figure too. The workloads have no pods; an
+//! order that finds no proof keeps its place until its deadline, and more than 32 at once wait. The limit beside it
+//! is one patch of such an object by the owner, from the request to the same watch.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

@@ -8,10 +8,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use policy::time::Timestamp;
 use serde_json::Value;
-use tests::daemon::{Daemon, Site, bedrock_record, cli, get};
-use tests::servers::{Cluster, Role, Tenant, wait_for, wait_until};
+use tests::daemon::{Daemon, Site, bedrock_record, cli, hold_of, now, stopping_rules};
+use tests::servers::{Cluster, Role, Tenant, wait_until};
 use wiremock::matchers::method;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
@@ -21,73 +20,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// 20 million tokens at 3.30 USD per million.
 const OVER: u64 = 20_000_000;
 
-fn rules(hook: &str, secret: &str) -> String {
-    format!(
-        r#"
-apiVersion: breakerbox.dev/v1alpha1
-kind: Budget
-metadata: {{name: tenant-daily}}
-spec:
-  select: {{all: true}}
-  perEach: [tenant]
-  limit: {{amount: 50 USD}}
-  window: {{calendar: day, timezone: UTC}}
-  warnAt: [80%]
-  onWarn:
-    - notify: {{route: oncall}}
-  onTrip:
-    - notify: {{route: oncall}}
-    - pauseScaledObjects: {{in: {{namespaceLabels: {{tenant: "${{tenant}}"}}}}}}
-  mode: enforce
----
-apiVersion: breakerbox.dev/v1alpha1
-kind: Attribution
-metadata: {{name: roles}}
-spec:
-  principals:
-    - {{principal: "111122223333:role/over", set: {{tenant: over}}}}
-    - {{principal: "111122223333:role/under", set: {{tenant: under}}}}
-    - {{principal: "111122223333:role/later", set: {{tenant: later}}}}
----
-apiVersion: breakerbox.dev/v1alpha1
-kind: Route
-metadata: {{name: oncall}}
-spec:
-  receivers:
-    - webhook: {{url: "{hook}", secret: {{file: {secret}}}}}
----
-apiVersion: breakerbox.dev/v1alpha1
-kind: Guardrail
-metadata: {{name: default}}
-spec:
-  page: oncall
-"#
-    )
-}
-
-fn now() -> Result<String> {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
-    Ok(Timestamp::from_millis(i64::try_from(since.as_millis())?).to_string())
-}
-
 /// Waits until the daemon's status is as wanted.
 async fn status(site: &Site, what: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
-    wait_for(what, PATIENCE, async || {
-        let status = get(site.port, "/v1/status").await?.json()?;
-        ensure!(wanted(&status), "{status}");
-        Ok(Some(status))
-    })
-    .await
-}
-
-fn hold<'a>(status: &'a Value, tenant: &str) -> &'a Value {
-    let target = format!("ScaledObject/{tenant}/agent");
-    let holds = status["holds"].as_array().map_or(&[][..], Vec::as_slice);
-    holds.iter().find(|hold| hold["target"] == target.as_str()).unwrap_or(&Value::Null)
+    site.wait_status(what, PATIENCE, wanted).await
 }
 
 fn knows(status: &Value, tenant: &str) -> bool {
-    hold(status, tenant)["state"] == "Verified"
+    hold_of(status, tenant)["state"] == "Verified"
 }
 
 async fn enforces(site: &Site) -> Result<Value> {
@@ -96,13 +35,6 @@ async fn enforces(site: &Site) -> Result<Value> {
 
 fn spend(site: &Site, call: &str, tenant: &str, tokens: u64) -> Result<()> {
     site.write_log(&format!("{call}.jsonl"), &[bedrock_record(call, tenant, tokens, &now()?)])
-}
-
-/// Spec, labels and annotations, which must be the same again.
-async fn shape(tenant: &Tenant) -> Result<Value> {
-    let object = serde_json::to_value(tenant.scaled_object().await?)?;
-    let metadata = &object["metadata"];
-    Ok(serde_json::json!([object["spec"], metadata["labels"], metadata["annotations"]]))
 }
 
 /// Keys of the messages that arrived, each with how often.
@@ -124,11 +56,11 @@ async fn a_log_record_stops_one_tenant_until_people_give_it_back() -> Result<()>
     let hook = MockServer::start().await;
     Mock::given(method("POST")).respond_with(ResponseTemplate::new(200)).mount(&hook).await;
     let site = Site::new("")?.enforcing(cluster.kubeconfig_for(Role::Breakerbox));
-    site.write_rules(&rules(&hook.uri(), &site.path("token").display().to_string()))?;
+    site.write_rules(&stopping_rules(&site, &["over", "under", "later"], &hook.uri()))?;
     let over = cluster.tenant("over", &[("tenant", "over")], 2).await?;
     let under = cluster.tenant("under", &[("tenant", "under")], 1).await?;
     let later = cluster.tenant("later", &[("tenant", "later")], 1).await?;
-    let before = shape(&over).await?;
+    let before = over.shape().await?;
 
     let mut daemon = Daemon::start(&site).await?;
     enforces(&site).await?;
@@ -136,7 +68,7 @@ async fn a_log_record_stops_one_tenant_until_people_give_it_back() -> Result<()>
     spend(&site, "o1", "over", OVER)?;
     over.wait_stopped(PATIENCE).await?;
     let held = status(&site, "the stop is proven", |s| knows(s, "over")).await?;
-    assert!(hold(&held, "under").is_null() && hold(&held, "later").is_null(), "{held}");
+    assert!(hold_of(&held, "under").is_null() && hold_of(&held, "later").is_null(), "{held}");
     under.wait_running(1).await?;
 
     // Killed while it holds: the next one knows, leads once the Lease has passed, and stops nothing again.
@@ -150,10 +82,10 @@ async fn a_log_record_stops_one_tenant_until_people_give_it_back() -> Result<()>
     assert!(out.contains("done:"), "{out}");
     over.wait_running(2).await?;
     status(&site, "the hold is given back", |s| {
-        hold(s, "over").is_null() || hold(s, "over")["state"] == "Released"
+        hold_of(s, "over").is_null() || hold_of(s, "over")["state"] == "Released"
     })
     .await?;
-    assert_eq!(shape(&over).await?, before, "exactly as it was");
+    assert_eq!(over.shape().await?, before, "exactly as it was");
 
     let messages = messages(&hook).await?;
     let keys: Vec<&str> = messages.iter().filter_map(|m| m["key"].as_str()).collect();
@@ -185,7 +117,7 @@ async fn frozen_without_a_daemon(site: &Site, daemon: &mut Daemon, later: &Tenan
     enforces(site).await?;
     spend(site, "l1", "later", OVER)?;
     let refused = |s: &Value| {
-        let hold = hold(s, "later").to_string();
+        let hold = hold_of(s, "later").to_string();
         hold.contains("night shift") || hold.contains("freeze")
     };
     status(site, "the order is refused for the freeze", refused).await?;

@@ -8,9 +8,11 @@ mod http;
 mod process;
 mod rules;
 mod site;
+mod status;
 
 pub use after::{Stage, notices_of, orders_of};
 pub use http::{Answer, get, post};
 pub use process::{Daemon, binary, cli};
 pub use rules::stopping_rules;
 pub use site::{PICOS_PER_TOKEN, Site, TOKEN, YEARLY_BUDGET, bedrock_record, breakers, now, usage_event};
+pub use status::hold_of;

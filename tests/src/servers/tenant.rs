@@ -174,6 +174,17 @@ impl Tenant {
         self.admin.scaled_object(&self.namespace, &self.spec.name).await
     }
 
+    /// Spec, labels and annotations of the ScaledObject: what must be the same before a stop and after it was
+    /// given back.
+    ///
+    /// # Errors
+    /// As [`Tenant::scaled_object`].
+    pub async fn shape(&self) -> Result<Value> {
+        let object = serde_json::to_value(self.scaled_object().await?)?;
+        let metadata = &object["metadata"];
+        Ok(json!([object["spec"], metadata["labels"], metadata["annotations"]]))
+    }
+
     /// The workload's `/scale` as raw JSON.
     ///
     /// # Errors

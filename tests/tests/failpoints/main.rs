@@ -118,7 +118,7 @@ async fn a_daemon_that_dies_at_any_point_of_an_action_ends_with_one_effect_told_
     let mut raises = BTreeMap::new();
     for (round, name) in ["t0", "t1", "t2"].into_iter().enumerate() {
         let tenant = &tenants[name];
-        let before = proof::shape(tenant).await?;
+        let before = tenant.shape().await?;
         walk(&mut world, tenant, STOP).await?;
         drop(world.live().await?);
         walk(&mut world, tenant, RAISES[round]).await?;
@@ -130,7 +130,7 @@ async fn a_daemon_that_dies_at_any_point_of_an_action_ends_with_one_effect_told_
         let daemon = world.live().await?;
         world.hold_becomes(tenant, None).await.with_context(|| daemon.log_tail())?;
         tenant.wait_running(PODS).await?;
-        ensure!(proof::shape(tenant).await? == before, "{name} is not exactly as it was");
+        ensure!(tenant.shape().await? == before, "{name} is not exactly as it was");
         proof::each_intent_was_resolved_once(&world, tenant, 1)?;
     }
     let told = &tenants["t3"];

@@ -6,18 +6,11 @@ use anyhow::{Context, Result, ensure};
 use policy::decision::Effect;
 use policy::fact::{PriorState, ReceiptOutcome};
 use policy::money::Money;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tests::daemon::{PICOS_PER_TOKEN, breakers, notices_of, orders_of};
 use tests::servers::{AuditWrite, Tenant};
 
 use crate::world::World;
-
-/// Spec, labels and annotations, which must be the same again.
-pub async fn shape(tenant: &Tenant) -> Result<Value> {
-    let object = serde_json::to_value(tenant.scaled_object().await?)?;
-    let metadata = &object["metadata"];
-    Ok(json!([object["spec"], metadata["labels"], metadata["annotations"]]))
-}
 
 /// Whether the object carries our marks; where it does, its undo record must be durable in the journal too.
 pub async fn marks_after_death(world: &World, tenant: &Tenant) -> Result<bool> {

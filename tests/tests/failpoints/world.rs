@@ -9,8 +9,8 @@ use kube::Api;
 use kube::api::{Patch, PatchParams};
 use policy::time::Timestamp;
 use serde_json::{Value, json};
-use tests::daemon::{Daemon, Site, Stage, bedrock_record, cli, get, now, orders_of, stopping_rules};
-use tests::servers::{Admin, Cluster, Role, Tenant, wait_for};
+use tests::daemon::{Daemon, Site, Stage, bedrock_record, cli, hold_of, now, orders_of, stopping_rules};
+use tests::servers::{Admin, Cluster, Role, Tenant};
 use wiremock::matchers::method;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
@@ -131,21 +131,14 @@ impl World {
 
     /// Waits until the daemon's status is as wanted.
     pub async fn status(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
-        wait_for(what, PATIENCE, async || {
-            let status = get(self.site.port, "/v1/status").await?.json()?;
-            ensure!(wanted(&status), "{status}");
-            Ok(Some(status))
-        })
-        .await
+        self.site.wait_status(what, PATIENCE, wanted).await
     }
 
     /// The state of the hold on a tenant's object; nothing where there is none.
     pub async fn hold_becomes(&self, tenant: &Tenant, wanted: Option<&str>) -> Result<()> {
         let target = format!("ScaledObject/{}/agent", tenant.namespace);
         self.status(&format!("the hold on {target} is {wanted:?}"), |status| {
-            let holds = status["holds"].as_array().map_or(&[][..], Vec::as_slice);
-            let hold = holds.iter().find(|hold| hold["target"] == target.as_str());
-            hold.and_then(|hold| hold["state"].as_str()) == wanted
+            hold_of(status, &tenant.namespace)["state"].as_str() == wanted
         })
         .await
         .map(|_| ())

@@ -6,13 +6,13 @@ use serde_json::json;
 use tests::daemon::{PICOS_PER_TOKEN, TOKEN, breakers, get, now, post, usage_event};
 use tests::servers::wait_for;
 
-use crate::world::{OVER, PATIENCE, PODS, World, shape, target};
+use crate::world::{OVER, PATIENCE, PODS, World, target};
 
 #[tokio::test]
 async fn on_a_full_disk_usage_waits_without_loss_and_what_is_held_can_still_be_given_back() -> Result<()> {
     let mut world = World::new(&["full"]).await?;
     let tenant = world.tenant("full").await?;
-    let before = shape(&tenant).await?;
+    let before = tenant.shape().await?;
     world.stopped_and_killed(&tenant).await?;
     let told = world.messages().await?.len();
 
@@ -34,7 +34,7 @@ async fn on_a_full_disk_usage_waits_without_loss_and_what_is_held_can_still_be_g
     world.person(&["release", &target(&tenant)])?;
     tenant.wait_running(PODS).await.with_context(|| daemon.log_tail())?;
     world.hold(&tenant, "it is given back", |hold| hold.is_null()).await?;
-    assert_eq!(shape(&tenant).await?, before);
+    assert_eq!(tenant.shape().await?, before);
     let known = breakers(world.site.port).await?;
     assert_eq!(known.iter().map(|b| b.2).sum::<u64>(), 1, "the waiting line is not counted: {known:?}");
     daemon.drain().await?;

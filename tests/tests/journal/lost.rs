@@ -3,17 +3,17 @@
 use anyhow::{Context, Result};
 use tests::daemon::orders_of;
 
-use crate::world::{OVER, PATIENCE, PODS, World, shape, target};
+use crate::world::{OVER, PATIENCE, PODS, World, target};
 
 #[tokio::test]
 async fn a_journal_deleted_while_a_target_is_held_keeps_the_hold_and_pages_until_a_person_decides()
 -> Result<()> {
     let world = World::new(&["kept", "crosses", "later"]).await?;
     let (kept, crosses) = (world.tenant("kept").await?, world.tenant("crosses").await?);
-    let before = shape(&kept).await?;
+    let before = kept.shape().await?;
     world.stopped_and_killed(&kept).await?;
     let (held, told, writes) =
-        (shape(&kept).await?, world.messages().await?.len(), world.writes(&kept).await?);
+        (kept.shape().await?, world.messages().await?.len(), world.writes(&kept).await?);
     for file in ["journal.db", "journal.db-wal", "journal.db-shm"] {
         std::fs::remove_file(world.site.path("data").join(file))?;
     }
@@ -35,18 +35,18 @@ async fn a_journal_deleted_while_a_target_is_held_keeps_the_hold_and_pages_until
     world.breaker("crosses", "Tripped").await?;
     daemon.drain().await?;
     assert!(orders_of(&world.site)?.is_empty(), "{:#?}", orders_of(&world.site)?);
-    assert_eq!(shape(&kept).await?, held, "{}", daemon.log_tail());
+    assert_eq!(kept.shape().await?, held, "{}", daemon.log_tail());
     kept.wait_stopped(PATIENCE).await?;
     assert_eq!((world.writes(&kept).await?, world.writes(&crosses).await?), (writes, 0));
     crosses.wait_running(PODS).await?;
 
     let daemon = world.enforcing(&["--accept-lost-journal"]).await?;
     world.hold(&kept, "it is still kept", |hold| hold["state"] == "Verified").await?;
-    assert_eq!(shape(&kept).await?, held, "a person accepted the loss, not a return");
+    assert_eq!(kept.shape().await?, held, "a person accepted the loss, not a return");
     world.person(&["release", &target(&kept)])?;
     kept.wait_running(PODS).await.with_context(|| daemon.log_tail())?;
     world.hold(&kept, "it is given back", |hold| hold.is_null()).await?;
-    assert_eq!(shape(&kept).await?, before, "exactly as it was");
+    assert_eq!(kept.shape().await?, before, "exactly as it was");
 
     let later = world.tenant("later").await?;
     world.spend("later", OVER)?;
@@ -55,6 +55,6 @@ async fn a_journal_deleted_while_a_target_is_held_keeps_the_hold_and_pages_until
     // What crossed meanwhile is over still, and is stopped by what it spends now.
     world.spend("crosses", 1_000_000)?;
     crosses.wait_stopped(PATIENCE).await.with_context(|| daemon.log_tail())?;
-    assert_eq!(shape(&kept).await?, before, "and it stays so");
+    assert_eq!(kept.shape().await?, before, "and it stays so");
     Ok(())
 }

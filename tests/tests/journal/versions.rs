@@ -7,7 +7,7 @@ use daemon::journal::FORMAT;
 use rusqlite::Connection;
 use tests::daemon::Daemon;
 
-use crate::world::{PATIENCE, PODS, World, shape, target};
+use crate::world::{PATIENCE, PODS, World, target};
 
 fn stamp(journal: &Path, format: i64) -> Result<()> {
     // SQLite folds the dead daemon's write-ahead log back when this connection ends.
@@ -18,9 +18,9 @@ fn stamp(journal: &Path, format: i64) -> Result<()> {
 async fn a_journal_of_another_version_is_refused_by_name_and_the_hold_stays_as_it_is() -> Result<()> {
     let world = World::new(&["versions"]).await?;
     let tenant = world.tenant("versions").await?;
-    let before = shape(&tenant).await?;
+    let before = tenant.shape().await?;
     world.stopped_and_killed(&tenant).await?;
-    let held = shape(&tenant).await?;
+    let held = tenant.shape().await?;
     let journal = world.site.path("data/journal.db");
     // The Lease too: a daemon that cannot begin takes none.
     let all = world.cluster.writes_by("breakerbox").await?.len();
@@ -37,7 +37,7 @@ async fn a_journal_of_another_version_is_refused_by_name_and_the_hold_stays_as_i
         assert!(log.contains(&says) && log.contains(why), "{log}");
     }
     assert_eq!(world.cluster.writes_by("breakerbox").await?.len(), all, "nothing was written");
-    assert_eq!(shape(&tenant).await?, held);
+    assert_eq!(tenant.shape().await?, held);
     tenant.wait_stopped(PATIENCE).await?;
 
     stamp(&journal, FORMAT)?;
@@ -46,6 +46,6 @@ async fn a_journal_of_another_version_is_refused_by_name_and_the_hold_stays_as_i
     world.person(&["release", &target(&tenant)])?;
     tenant.wait_running(PODS).await.with_context(|| daemon.log_tail())?;
     world.hold(&tenant, "it is given back", |hold| hold.is_null()).await?;
-    assert_eq!(shape(&tenant).await?, before);
+    assert_eq!(tenant.shape().await?, before);
     Ok(())
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use serde_json::{Value, json};
-use tests::daemon::{Daemon, Site, bedrock_record, cli, get, now, stopping_rules};
+use serde_json::Value;
+use tests::daemon::{Daemon, Site, bedrock_record, cli, get, hold_of, now, stopping_rules};
 use tests::servers::{Admin, Cluster, Role, Tenant, WorkloadSpec, wait_for};
 use tokio::sync::{Mutex, MutexGuard};
 use wiremock::matchers::method;
@@ -81,22 +81,14 @@ impl World {
 
     /// Waits until the daemon's status is as wanted.
     pub async fn status(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
-        wait_for(what, PATIENCE, async || {
-            let status = get(self.site.port, "/v1/status").await?.json()?;
-            ensure!(wanted(&status), "{status:#}");
-            Ok(Some(status))
-        })
-        .await
+        self.site.wait_status(what, PATIENCE, wanted).await
     }
 
     /// Waits until the hold of a tenant's object is as wanted; `null` where there is none.
     pub async fn hold(&self, tenant: &Tenant, what: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
-        let target = target(tenant);
-        let of = |status: &Value| {
-            let mut holds = status["holds"].as_array().into_iter().flatten();
-            holds.find(|hold| hold["target"] == target.as_str()).cloned().unwrap_or_default()
-        };
-        let status = self.status(&format!("{target}: {what}"), |status| wanted(&of(status))).await?;
+        let of = |status: &Value| hold_of(status, &tenant.namespace).clone();
+        let status =
+            self.status(&format!("{}: {what}", target(tenant)), |status| wanted(&of(status))).await?;
         Ok(of(&status))
     }
 
@@ -151,11 +143,4 @@ impl World {
 /// Name of a tenant's object.
 pub fn target(tenant: &Tenant) -> String {
     format!("ScaledObject/{}/agent", tenant.namespace)
-}
-
-/// Spec, labels and annotations.
-pub async fn shape(tenant: &Tenant) -> Result<Value> {
-    let object = serde_json::to_value(tenant.scaled_object().await?)?;
-    let metadata = &object["metadata"];
-    Ok(json!([object["spec"], metadata["labels"], metadata["annotations"]]))
 }

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::stage::{PATIENCE, Stage, gist, shape};
+use crate::stage::{PATIENCE, Stage, gist};
 
 /// In a cluster of its own, so that the whole of the audit log is this scene's: what is listed here is all
 /// that breakerbox ever writes.
@@ -10,7 +10,7 @@ use crate::stage::{PATIENCE, Stage, gist, shape};
 async fn without_keda_nothing_is_called_stopped_until_it_is_back_and_the_stop_is_proven() -> Result<()> {
     let stage = Stage::alone().await?;
     let tenant = stage.tenant("keda-gone", 2).await?;
-    let before = shape(&tenant).await?;
+    let before = tenant.shape().await?;
     stage.cluster.stop_operator();
     stage.spend("gone-1", "keda-gone", 51)?;
     stage.told("keda-gone", "the trip is told", |m| gist(m) == "tripped").await?;
@@ -27,7 +27,7 @@ async fn without_keda_nothing_is_called_stopped_until_it_is_back_and_the_stop_is
     stage.person(&["reset", "tenant-daily/keda-gone"])?;
     tenant.wait_running(2).await?;
     stage.given_back("keda-gone").await?;
-    assert_eq!(shape(&tenant).await?, before);
+    assert_eq!(tenant.shape().await?, before);
 
     let told: Vec<String> = stage.messages("keda-gone").await?.iter().map(gist).collect();
     assert_eq!(told, ["tripped", "hold Verified", "released", "commanded", "hold Released"]);

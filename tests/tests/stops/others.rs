@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde_json::Value;
 use tests::servers::{Tenant, wait_until};
 
-use crate::stage::{PATIENCE, Stage, gist, shape};
+use crate::stage::{PATIENCE, Stage, gist};
 
 /// No message about a tenant may say that it was stopped.
 async fn nobody_says_stopped(stage: &Stage, tenant: &str) -> Result<()> {
@@ -50,7 +50,7 @@ async fn what_a_person_paused_at_two_stays_at_two_and_nobody_says_stopped() -> R
     let stage = Stage::shared().await?;
     let tenant = paused_by_a_person(&stage, "foreign", "autoscaling.keda.sh/paused-replicas=2").await?;
     tenant.wait_running(2).await?;
-    let before = shape(&tenant).await?;
+    let before = tenant.shape().await?;
     stage.spend("foreign-1", "foreign", 51)?;
     let page = stage.told("foreign", "it is paged", |m| gist(m) == "hold NotStopped").await?;
     assert_eq!(page["severity"], "critical", "{page:#}");
@@ -58,7 +58,7 @@ async fn what_a_person_paused_at_two_stays_at_two_and_nobody_says_stopped() -> R
     stage.person(&["reset", "tenant-daily/foreign"])?;
     stage.given_back("foreign").await?;
     tenant.wait_running(2).await?;
-    assert_eq!(shape(&tenant).await?, before);
+    assert_eq!(tenant.shape().await?, before);
     assert_eq!(stage.writes("foreign").await?, [""; 0]);
     nobody_says_stopped(&stage, "foreign").await
 }

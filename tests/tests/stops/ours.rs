@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde_json::Value;
 use tests::servers::{WorkloadSpec, dead_trigger, wait_until};
 
-use crate::stage::{PATIENCE, Stage, gist, shape};
+use crate::stage::{PATIENCE, Stage, gist};
 
 #[tokio::test]
 async fn of_three_tenants_the_one_over_its_limit_is_stopped_and_given_back_as_it_was() -> Result<()> {
@@ -12,7 +12,7 @@ async fn of_three_tenants_the_one_over_its_limit_is_stopped_and_given_back_as_it
     let over = stage.tenant("three-over", 3).await?;
     let under = stage.tenant("three-under", 1).await?;
     let idle = stage.tenant("three-idle", 2).await?;
-    let before = shape(&over).await?;
+    let before = over.shape().await?;
     stage.spend("three-1", "three-over", 30)?;
     stage.spend("three-2", "three-under", 30)?;
     stage.spend("three-3", "three-over", 12)?;
@@ -26,7 +26,7 @@ async fn of_three_tenants_the_one_over_its_limit_is_stopped_and_given_back_as_it
     stage.person(&["reset", "tenant-daily/three-over"])?;
     over.wait_running(3).await?;
     stage.given_back("three-over").await?;
-    assert_eq!(shape(&over).await?, before, "exactly as it was");
+    assert_eq!(over.shape().await?, before, "exactly as it was");
     stage.told("three-over", "the end is told", |m| gist(m) == "hold Released").await?;
 
     let told: Vec<String> = stage.messages("three-over").await?.iter().map(gist).collect();
@@ -96,7 +96,7 @@ async fn a_workload_whose_scaler_is_dead_is_stopped_and_its_return_is_told_as_wh
 async fn a_window_that_ends_gives_back_without_a_person() -> Result<()> {
     let stage = Stage::shared().await?;
     let tenant = stage.tenant("rolls", 1).await?;
-    let before = shape(&tenant).await?;
+    let before = tenant.shape().await?;
     stage.spend("rolls-1", "rolls", 51)?;
     tenant.wait_stopped(PATIENCE).await?;
     stage.held("rolls").await?;
@@ -104,7 +104,7 @@ async fn a_window_that_ends_gives_back_without_a_person() -> Result<()> {
         .await?;
     tenant.wait_running(1).await?;
     stage.given_back("rolls").await?;
-    assert_eq!(shape(&tenant).await?, before);
+    assert_eq!(tenant.shape().await?, before);
     Ok(())
 }
 

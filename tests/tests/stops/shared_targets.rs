@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::stage::{PATIENCE, Stage, shape};
+use crate::stage::{PATIENCE, Stage};
 
 const DAILY: &str = "tenant-daily";
 const MONTHLY: &str = "pair-monthly";
@@ -11,7 +11,7 @@ const MONTHLY: &str = "pair-monthly";
 async fn held_by_two(tenant: &str, first: &str, release: [&str; 2]) -> Result<()> {
     let stage = Stage::shared().await?;
     let workload = stage.tenant(tenant, 1).await?;
-    let before = shape(&workload).await?;
+    let before = workload.shape().await?;
     stage.spend(&format!("{tenant}-1"), tenant, 51)?;
     let hold = stage.held(tenant).await?;
     assert_eq!(hold["holders"], serde_json::json!([format!("{first}/{tenant}")]), "{hold}");
@@ -26,7 +26,7 @@ async fn held_by_two(tenant: &str, first: &str, release: [&str; 2]) -> Result<()
     stage.person(&["reset", &format!("{}/{tenant}", release[1])])?;
     workload.wait_running(1).await?;
     stage.given_back(tenant).await?;
-    assert_eq!(shape(&workload).await?, before);
+    assert_eq!(workload.shape().await?, before);
     assert_eq!(stage.changes(tenant).await?, ["patch scaledobjects 200"; 2], "one stop, one return");
     Ok(())
 }

@@ -8,8 +8,8 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use serde_json::{Value, json};
-use tests::daemon::{Daemon, Site, bedrock_record, cli, get, now};
+use serde_json::Value;
+use tests::daemon::{Daemon, Site, bedrock_record, cli, hold_of, now};
 use tests::servers::{AuditWrite, Cluster, Role, Tenant, wait_for};
 use tokio::sync::Mutex;
 use wiremock::matchers::method;
@@ -109,23 +109,18 @@ impl Stage {
 
     /// Waits until the daemon's status is as wanted.
     pub async fn status(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
-        wait_for(what, PATIENCE, async || {
-            let status = get(self.site.port, "/v1/status").await?.json()?;
-            ensure!(wanted(&status), "{status:#}");
-            Ok(Some(status))
-        })
-        .await
+        self.site.wait_status(what, PATIENCE, wanted).await
     }
 
     /// Waits until the hold of a tenant's `agent` is as wanted.
     pub async fn hold(&self, tenant: &str, what: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
-        let status = self.status(&format!("{tenant}: {what}"), |s| wanted(hold(s, tenant))).await?;
-        Ok(hold(&status, tenant).clone())
+        let status = self.status(&format!("{tenant}: {what}"), |s| wanted(hold_of(s, tenant))).await?;
+        Ok(hold_of(&status, tenant).clone())
     }
 
     /// The hold of a tenant's `agent` as it is.
     pub async fn hold_now(&self, tenant: &str) -> Result<Value> {
-        Ok(hold(&get(self.site.port, "/v1/status").await?.json()?, tenant).clone())
+        Ok(hold_of(&self.site.status().await?, tenant).clone())
     }
 
     pub async fn held(&self, tenant: &str) -> Result<Value> {
@@ -227,13 +222,6 @@ async fn bodies(server: &MockServer) -> Result<Vec<Value>> {
     requests.iter().map(|r| Ok(serde_json::from_slice(&r.body)?)).collect()
 }
 
-/// Spec, labels and annotations, which must be the same again.
-pub async fn shape(tenant: &Tenant) -> Result<Value> {
-    let object = serde_json::to_value(tenant.scaled_object().await?)?;
-    let metadata = &object["metadata"];
-    Ok(json!([object["spec"], metadata["labels"], metadata["annotations"]]))
-}
-
 /// State and kind of a message, for comparing.
 pub fn gist(message: &Value) -> String {
     let decision = &message["decision"];
@@ -241,12 +229,6 @@ pub fn gist(message: &Value) -> String {
     let (kind, to) = (word(&decision["kind"]), word(&decision["hold"]["to"]));
     let what = if to.is_empty() { word(&decision["threshold"]) } else { to };
     format!("{kind} {what}").trim().to_owned()
-}
-
-fn hold<'a>(status: &'a Value, tenant: &str) -> &'a Value {
-    let target = format!("ScaledObject/{tenant}/agent");
-    let holds = status["holds"].as_array().map_or(&[][..], Vec::as_slice);
-    holds.iter().find(|hold| hold["target"] == target.as_str()).unwrap_or(&Value::Null)
 }
 
 /// A page is about everybody whom it names.

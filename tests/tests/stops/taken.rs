@@ -4,19 +4,19 @@ use anyhow::Result;
 use serde_json::Value;
 use tests::servers::{Tenant, wait_until};
 
-use crate::stage::{PATIENCE, Stage, gist, shape};
+use crate::stage::{PATIENCE, Stage, gist};
 
 const PAUSE: &str = "autoscaling.keda.sh/paused-replicas";
 
 async fn annotations(tenant: &Tenant) -> Result<Value> {
-    Ok(shape(tenant).await?[2].clone())
+    Ok(tenant.shape().await?[2].clone())
 }
 
 #[tokio::test]
 async fn a_pause_that_people_take_off_is_set_again_twice_and_contested_the_third_time() -> Result<()> {
     let stage = Stage::shared().await?;
     let tenant = stage.tenant("taken-off", 1).await?;
-    let before = shape(&tenant).await?;
+    let before = tenant.shape().await?;
     stage.spend("taken-off-1", "taken-off", 51)?;
     stage.held("taken-off").await?;
     let off = format!("{PAUSE}-");
@@ -36,7 +36,7 @@ async fn a_pause_that_people_take_off_is_set_again_twice_and_contested_the_third
     stage.person(&["reset", "tenant-daily/taken-off"])?;
     stage.given_back("taken-off").await?;
     tenant.wait_running(1).await?;
-    assert_eq!(shape(&tenant).await?, before, "nothing of ours is left");
+    assert_eq!(tenant.shape().await?, before, "nothing of ours is left");
     Ok(())
 }
 
