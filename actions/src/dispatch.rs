@@ -1,7 +1,8 @@
 //! Takes orders and sees each to its last receipt.
 //!
-//! In order for one target (a later order ends the looking of the one before), side by side for several, at most so many at once; each order once, by its
-//! number. What may pass (no answer, 429, 5xx) is tried again with growing pauses until the order expires.
+//! In order for one target (a later order ends the looking of the one before), side by side for several; each
+//! order once, by its number. So many write at once and so many look at once, and who looks holds no place of
+//! those who write: no stop waits for another's pods to end. What may pass (no answer, 429, 5xx) is tried again with growing pauses until the order expires.
 //! It never waits for room: a full queue says so, since the engine that would wait is the one that makes
 //! receipts durable. What it holds in memory may be lost at any moment: the journal has every order.
 
@@ -19,7 +20,7 @@ use tokio::sync::{Notify, Semaphore};
 
 use crate::failpoint;
 use crate::gateway::Gateway;
-use crate::keda::{self, End, Halt, Timing, Work};
+use crate::keda::{self, End, Halt, Next, Timing, Work};
 use crate::receipts::Receipts;
 
 /// Numbers of orders that are remembered, to take none twice.
@@ -28,10 +29,11 @@ const REMEMBERED: usize = 16_384;
 /// Bounds of the dispatch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Targets that are worked on at once, until their proof. Default 32: above the 20 stops that the default
-    /// guardrail lets pass in ten minutes, so that none of them waits for another's pods to end, and with a
-    /// handful of requests each still below what an API server grants one client.
-    pub parallel: usize,
+    /// Targets that are written at once, from the first read to the accepted write. Default 16: with a
+    /// handful of requests each below what an API server grants one client.
+    pub writes: usize,
+    /// Targets that are looked at at once for the proof of their effect. Default 16.
+    pub looks: usize,
     /// Orders that wait or are worked on. Default 4,096.
     pub queue: usize,
     /// First pause before a request is tried again; it doubles up to `max_delay`, with jitter.
@@ -43,7 +45,8 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            parallel: 32,
+            writes: 16,
+            looks: 16,
             queue: 4096,
             min_delay: Duration::from_millis(200),
             max_delay: Duration::from_secs(10),
@@ -89,7 +92,8 @@ struct Inner {
     receipts: Arc<dyn Receipts>,
     timing: Timing,
     limits: Limits,
-    room: Semaphore,
+    writes: Semaphore,
+    looks: Semaphore,
     state: Mutex<State>,
     idle: Notify,
     done: AtomicU64,
@@ -121,7 +125,8 @@ impl Dispatch {
             receipts,
             timing,
             limits,
-            room: Semaphore::new(limits.parallel.max(1)),
+            writes: Semaphore::new(limits.writes.max(1)),
+            looks: Semaphore::new(limits.looks.max(1)),
             state: Mutex::default(),
             idle: Notify::new(),
             done: AtomicU64::new(0),
@@ -218,19 +223,13 @@ impl Inner {
     /// Works off the orders of one target, one after another.
     async fn work_off(self: Arc<Self>, target: ObjectKey) {
         while let Some(order) = self.next(&target) {
-            // Closed only by dropping it, which we keep from happening.
-            let Ok(_room) = self.room.acquire().await else { return };
-            if self.state().draining {
-                self.close(false);
-                continue;
-            }
             let id = order.id;
             // A task of its own, so that a panic ends this order and not all later ones of the target.
             let done = tokio::spawn(Arc::clone(&self).see_through(order)).await;
-            if let Err(error) = done {
+            if let Err(error) = &done {
                 tracing::error!(order = %id, %target, %error, "an order ended in a panic");
             }
-            self.close(true);
+            self.close(done.unwrap_or(true));
         }
     }
 
@@ -251,8 +250,9 @@ impl Inner {
         self.idle.notify_waiters();
     }
 
-    /// Carries an order out until it has come to an end, and sends its last receipt.
-    async fn see_through(self: Arc<Self>, order: Order) {
+    /// Carries an order out until it has come to an end, and sends its last receipt. Whether it came to one:
+    /// not where we shut down before it was begun, or between two tries.
+    async fn see_through(self: Arc<Self>, order: Order) -> bool {
         let limits = self.limits;
         let mut pauses = ExponentialBuilder::new()
             .with_min_delay(limits.min_delay)
@@ -267,13 +267,15 @@ impl Inner {
             timing: self.timing,
             order: &order,
             superseded: &superseded,
+            looks: &self.looks,
         };
         loop {
-            let end = match keda::carry_out(&work).await {
-                Ok(end) => end,
+            let end = match self.carry_out(&work).await {
+                Ok(Some(end)) => end,
+                Ok(None) => return false,
                 Err(Halt::NotDurable(error)) => {
                     tracing::warn!(order = %order.id, target = %order.target, %error, "order stopped");
-                    return;
+                    return true;
                 }
                 Err(Halt::Api(error)) => {
                     let retryable = error.retryable();
@@ -288,8 +290,27 @@ impl Inner {
                     tracing::info!(order = %order.id, target = %order.target, outcome = ?end.outcome, ?pause, "trying again");
                     tokio::time::sleep(pause).await;
                 }
-                None => return self.last_receipt(&order, end.guard, end.outcome).await,
+                None => {
+                    self.last_receipt(&order, end.guard, end.outcome).await;
+                    return true;
+                }
             }
+        }
+    }
+
+    /// One try; none once we shut down.
+    async fn carry_out(&self, work: &Work<'_>) -> Result<Option<End>, Halt> {
+        let next = {
+            // Closed only by dropping it, which we keep from happening.
+            let Ok(_place) = self.writes.acquire().await else { return Ok(None) };
+            if self.state().draining {
+                return Ok(None);
+            }
+            keda::write(work).await?
+        };
+        match next {
+            Next::End(end) => Ok(Some(end)),
+            Next::Prove(proof) => Ok(Some(keda::prove::prove(work, proof).await?)),
         }
     }
 

@@ -534,6 +534,29 @@ async fn a_release_does_not_wait_for_the_proof_of_the_stop_that_it_ends() {
 }
 
 #[tokio::test]
+async fn no_stop_waits_for_the_proof_of_another() {
+    let fake = Fake::start().await;
+    let tenants: Vec<String> = (0..6).map(|n| format!("shop-{n}")).collect();
+    let uids: Vec<String> = tenants.iter().map(|tenant| fake.tenant(tenant, 2)).collect();
+    fake.state().keda = Keda::Dead;
+    let slow = Timing { stop_deadline: Duration::from_secs(600), ..quick() };
+    let actor = Actor::new(fake.client(), slow);
+    let receipts: Arc<dyn Receipts> = Arc::<Notebook>::clone(&actor.notebook);
+    let limits = Limits { writes: 1, looks: 1, ..Limits::default() };
+    let dispatch = Dispatch::new(Arc::clone(&actor.gateway), receipts, slow, limits);
+    for ((n, tenant), uid) in (1..).zip(&tenants).zip(&uids) {
+        dispatch.submit(pause(n, tenant, uid)).unwrap();
+    }
+    let all_accepted = async {
+        while (1..=6).any(|n| actor.notebook.kinds(n) != ["Prepared", "Accepted"]) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), all_accepted).await.expect("each is written at once");
+    assert_eq!(dispatch.counts().open, 6, "and none is proven");
+}
+
+#[tokio::test]
 async fn a_full_queue_and_a_draining_one_say_so_and_take_nothing() {
     let (_fake, actor, uid) = running().await;
     let limits = Limits { queue: 2, ..Limits::default() };

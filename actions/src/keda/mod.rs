@@ -7,6 +7,7 @@
 pub mod object;
 pub mod operator;
 pub(crate) mod pause;
+pub(crate) mod prove;
 pub(crate) mod raise;
 pub mod release;
 pub(crate) mod restore;
@@ -16,11 +17,13 @@ use std::time::Duration;
 
 use policy::decision::{Effect, Order};
 use policy::fact::{GuardAnswer, PriorState, Receipt, ReceiptOutcome};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::api_error::ApiError;
 use crate::failpoint;
 use crate::gateway::{Gateway, Warrant};
 use crate::receipts::{NotDurable, Receipts};
+use prove::Proof;
 
 /// How often a write is tried when the object changes under us (actions: re-read, guard again, at most 5).
 pub(crate) const TRIES: usize = 5;
@@ -28,7 +31,8 @@ pub(crate) const TRIES: usize = 5;
 /// How long things may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timing {
-    /// Time between two looks at a target. Default 250 ms.
+    /// Shortest time between two looks at a target; who waits for long is looked at less often, up to four
+    /// times that. Default 250 ms.
     pub poll: Duration,
     /// A pause that is not proven by then is `NotObserved`. Default 45 s: below the 60 s after which the
     /// engine fires again, above the 30 s of a pod's usual termination grace.
@@ -48,6 +52,29 @@ impl Default for Timing {
             scale_grace: Duration::from_secs(3),
             restore_deadline: Duration::from_secs(90),
         }
+    }
+}
+
+impl Timing {
+    /// Time to the next look at a target that has been looked at for so long: an eighth of it, so that what
+    /// is soon proven is seen at once, and what is not costs the API server little.
+    pub(crate) fn pause(&self, looked: Duration) -> Duration {
+        (looked / 8).clamp(self.poll, self.poll * 4)
+    }
+}
+
+/// What is left of an order once it has written what it had to.
+#[derive(Debug)]
+pub(crate) enum Next {
+    /// Nothing: this came of it.
+    End(End),
+    /// Its effect is to be proven.
+    Prove(Proof),
+}
+
+impl From<End> for Next {
+    fn from(end: End) -> Self {
+        Self::End(end)
     }
 }
 
@@ -96,6 +123,8 @@ pub(crate) struct Work<'a> {
     /// Whether a later order for the same target waits: then looking on serves nobody, and a person's
     /// release must not wait for the proof of the stop that it ends.
     pub(crate) superseded: &'a (dyn Fn() -> bool + Sync),
+    /// Targets that are looked at at once.
+    pub(crate) looks: &'a Semaphore,
 }
 
 impl Work<'_> {
@@ -106,6 +135,12 @@ impl Work<'_> {
             Effect::ReverseRaise { .. } => Warrant::Reverse(self.order),
             Effect::Restore { .. } => Warrant::GiveBack(self.order),
         }
+    }
+
+    /// Waits for its turn to look, which lasts until it is dropped.
+    async fn turn_to_look(&self) -> Option<SemaphorePermit<'_>> {
+        // It is never closed; were it, looking without a turn is better than not looking.
+        self.looks.acquire().await.ok()
     }
 
     /// Sends a receipt and waits until it is durable.
@@ -127,8 +162,8 @@ impl Work<'_> {
     }
 }
 
-/// Carries out one order, up to its last receipt, which the caller sends.
-pub(crate) async fn carry_out(work: &Work<'_>) -> Result<End, Halt> {
+/// Writes what one order asks for; what is left is to [`prove`](prove::prove) it. The caller sends the last receipt.
+pub(crate) async fn write(work: &Work<'_>) -> Result<Next, Halt> {
     match &work.order.effect {
         Effect::PauseToZero => pause::pause(work).await,
         Effect::ReverseRaise { workload } => raise::reverse(work, workload).await,

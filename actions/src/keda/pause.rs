@@ -1,29 +1,23 @@
-//! Pause at zero, and prove it.
+//! Pause at zero.
 //!
 //! Read, ask the guard, see how the object stands; make the prior state durable; read and ask again; apply
-//! under the UID and resourceVersion that were judged; then look until the four signs agree. A workload
-//! that runs on although its HPA is gone is set to zero by its `/scale` (KEDA before 2.20 loses that race,
-//! A1, A8), with the guard asked again. An object that already carries our marks is not written again, so
-//! its record of what it was like before is never overwritten.
+//! under the UID and resourceVersion that were judged. An object that already carries our marks is not
+//! written again, so its record of what it was like before is never overwritten.
 
-use policy::fact::{GuardAnswer, Observation, PriorState, ReceiptOutcome};
+use policy::fact::{GuardAnswer, PriorState, ReceiptOutcome};
 use policy::inventory::ObjectKey;
-use policy::time::Span;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use super::object::Seen;
+use super::prove::{Proof, Stop, Stopper};
 use super::standing::{self, Standing};
-use super::{End, Halt, TRIES, Work};
+use super::{End, Halt, Next, TRIES, Work};
 use crate::api_error::{ApiError, Conflict};
 use crate::failpoint;
 use crate::gateway::Pass;
 use crate::guard::lets_through;
 use crate::undo::Marks;
-use crate::verify::{StopView, look_at_stop, proven, unreadable};
 use crate::workload::ScaleSeen;
-
-/// How often we set a workload to zero ourselves while we look.
-const SCALE_WRITES: usize = 3;
 
 /// A flow that goes on with a value, or is at its end.
 type Step<T> = Result<Result<T, End>, Halt>;
@@ -36,14 +30,14 @@ struct Read {
 }
 
 /// Pauses the order's target at zero.
-pub(crate) async fn pause(work: &Work<'_>) -> Result<End, Halt> {
+pub(crate) async fn pause(work: &Work<'_>) -> Result<Next, Halt> {
     let read = match read(work).await? {
         Ok(read) => read,
-        Err(end) => return Ok(end),
+        Err(end) => return Ok(end.into()),
     };
     let (workload, prior) = match read.standing {
         Standing::Untouchable(why) => return untouchable(work, &read.seen, read.answers, why).await,
-        Standing::TheirsAtZero { workload, by } => return theirs(work, &workload, read.answers, by).await,
+        Standing::TheirsAtZero { workload, by } => return Ok(theirs(workload, read.answers, by)),
         Standing::Ours { workload, prior, paused: true } => {
             return ours(work, &read.seen, workload, prior, read.answers).await;
         }
@@ -55,7 +49,7 @@ pub(crate) async fn pause(work: &Work<'_>) -> Result<End, Halt> {
                     let prior = standing::prior(&read.seen, &scale);
                     (workload, prior)
                 }
-                Err(end) => return Ok(end),
+                Err(end) => return Ok(end.into()),
             }
         }
     };
@@ -93,31 +87,21 @@ async fn untouchable(
     seen: &Seen,
     answers: Vec<GuardAnswer>,
     why: String,
-) -> Result<End, Halt> {
+) -> Result<Next, Halt> {
     let replicas = match &seen.workload {
         Ok(workload) => work.gateway.scale(workload).await?.map(|scale| scale.replicas()),
         Err(_) => None,
     };
-    Ok(End::not_stopped(answers, replicas, why))
+    Ok(End::not_stopped(answers, replicas, why).into())
 }
 
 /// Somebody else's pause at zero: theirs, once it is proven to be at zero.
-async fn theirs(
-    work: &Work<'_>,
-    workload: &ObjectKey,
-    answers: Vec<GuardAnswer>,
-    by: String,
-) -> Result<End, Halt> {
-    let (end, scale) = look_on(work, workload, answers, Instant::now(), false).await?;
-    Ok(match end.outcome {
-        ReceiptOutcome::Verified { .. } => {
-            End { guard: end.guard, outcome: ReceiptOutcome::AlreadySo { by } }
-        }
-        _ => {
-            let why = format!("paused at 0 by {by}, and not at zero");
-            End::not_stopped(end.guard, scale.map(|s| s.replicas()), why)
-        }
-    })
+fn theirs(workload: ObjectKey, answers: Vec<GuardAnswer>, by: String) -> Next {
+    stop(workload, answers, Stopper::Somebody(by))
+}
+
+fn stop(workload: ObjectKey, answers: Vec<GuardAnswer>, by: Stopper) -> Next {
+    Next::Prove(Proof::Stop(Stop { workload, answers, since: Instant::now(), by }))
 }
 
 /// Our pause stands already: a crash between write and receipt, or the order is fired again.
@@ -127,14 +111,14 @@ async fn ours(
     workload: ObjectKey,
     prior: Option<PriorState>,
     answers: Vec<GuardAnswer>,
-) -> Result<End, Halt> {
+) -> Result<Next, Halt> {
     if let Some(prior) = prior {
         work.prepared(&answers, prior).await?;
     }
     if seen.marks().and_then(|marks| marks.order) == Some(work.order.id) {
         accepted(work, &answers, &seen.resource_version).await?;
     }
-    Ok(look_on(work, &workload, answers, Instant::now(), true).await?.0)
+    Ok(stop(workload, answers, Stopper::Us))
 }
 
 async fn accepted(work: &Work<'_>, answers: &[GuardAnswer], version: &str) -> Result<(), Halt> {
@@ -146,7 +130,7 @@ async fn accepted(work: &Work<'_>, answers: &[GuardAnswer], version: &str) -> Re
 }
 
 /// Reads again, asks again and applies, until the API server takes it.
-async fn write(work: &Work<'_>, workload: &ObjectKey, prior: PriorState) -> Result<End, Halt> {
+async fn write(work: &Work<'_>, workload: &ObjectKey, prior: PriorState) -> Result<Next, Halt> {
     let settings = work.gateway.settings();
     let marks = Marks {
         order: Some(work.order.id),
@@ -159,13 +143,13 @@ async fn write(work: &Work<'_>, workload: &ObjectKey, prior: PriorState) -> Resu
     for _ in 0..TRIES {
         let read = match read(work).await? {
             Ok(read) => read,
-            Err(end) => return Ok(end),
+            Err(end) => return Ok(end.into()),
         };
         match read.standing {
             Standing::Free(_) | Standing::Ours { paused: false, .. } => {}
             Standing::Untouchable(why) => return untouchable(work, &read.seen, read.answers, why).await,
             Standing::TheirsAtZero { workload, by } => {
-                return theirs(work, &workload, read.answers, by).await;
+                return Ok(theirs(workload, read.answers, by));
             }
             Standing::Ours { workload, prior, paused: true } => {
                 return ours(work, &read.seen, workload, prior, read.answers).await;
@@ -173,14 +157,14 @@ async fn write(work: &Work<'_>, workload: &ObjectKey, prior: PriorState) -> Resu
         }
         let pass = match work.gateway.pass(&work.warrant(), &read.seen).await? {
             Ok(pass) => pass,
-            Err(answers) => return Ok(End::refused(answers)),
+            Err(answers) => return Ok(End::refused(answers).into()),
         };
         answers.clone_from(&pass.answers);
         match apply(work, pass, &marks).await {
             Ok(seen) => {
-                let since = Instant::now();
+                let next = stop(workload.clone(), answers.clone(), Stopper::Us);
                 accepted(work, &answers, &seen.resource_version).await?;
-                return Ok(look_on(work, workload, answers, since, true).await?.0);
+                return Ok(next);
             }
             Err(error) => match error.conflict() {
                 Some(Conflict::Stale) => {}
@@ -193,12 +177,12 @@ async fn write(work: &Work<'_>, workload: &ObjectKey, prior: PriorState) -> Resu
                     )
                     .await;
                 }
-                Some(Conflict::Replaced(why)) => return Ok(End::refused(replaced(answers, &why))),
+                Some(Conflict::Replaced(why)) => return Ok(End::refused(replaced(answers, &why)).into()),
                 None => return Err(error.into()),
             },
         }
     }
-    Ok(End::contended(answers, &work.order.target.to_string()))
+    Ok(End::contended(answers, &work.order.target.to_string()).into())
 }
 
 async fn apply(work: &Work<'_>, pass: Pass, marks: &Marks) -> Result<Seen, ApiError> {
@@ -217,80 +201,4 @@ pub(crate) fn replaced(mut answers: Vec<GuardAnswer>, why: &str) -> Vec<GuardAns
         }
     }
     answers
-}
-
-/// Looks until the four signs agree, the deadline passes or a later order waits. With `may_scale`, a workload that runs on
-/// without an HPA is set to zero.
-pub(crate) async fn look_on(
-    work: &Work<'_>,
-    workload: &ObjectKey,
-    mut answers: Vec<GuardAnswer>,
-    since: Instant,
-    may_scale: bool,
-) -> Result<(End, Option<ScaleSeen>), Halt> {
-    let deadline = Instant::now() + work.timing.stop_deadline;
-    let mut alone_since: Option<Instant> = None;
-    let mut writes = 0;
-    loop {
-        let (signs, view) = look(work, workload).await?;
-        if proven(&signs) {
-            let took = Span::from_millis(i64::try_from(since.elapsed().as_millis()).unwrap_or(i64::MAX));
-            let end = End { guard: answers, outcome: ReceiptOutcome::Verified { signs, took } };
-            return Ok((end, view.and_then(|view| view.scale)));
-        }
-        let running =
-            view.as_ref().is_some_and(|v| v.hpa_gone && v.scale.as_ref().is_some_and(|s| s.wanted > 0));
-        alone_since = if running { alone_since.or_else(|| Some(Instant::now())) } else { None };
-        let due = alone_since.is_some_and(|at| at.elapsed() >= work.timing.scale_grace);
-        if let Some(view) = view.as_ref().filter(|_| may_scale && due && writes < SCALE_WRITES) {
-            writes += 1;
-            alone_since = None;
-            if let Some(no) = scale_down(work, view).await? {
-                answers = no;
-            }
-        }
-        if Instant::now() >= deadline || (work.superseded)() {
-            let end = End { guard: answers, outcome: ReceiptOutcome::NotObserved { signs } };
-            return Ok((end, view.and_then(|view| view.scale)));
-        }
-        sleep(work.timing.poll).await;
-    }
-}
-
-/// One look; an API server that does not answer is a sign that proves nothing, not an end.
-async fn look(
-    work: &Work<'_>,
-    workload: &ObjectKey,
-) -> Result<(Vec<Observation>, Option<StopView>), ApiError> {
-    match look_at_stop(work.gateway, &work.order.target, workload).await {
-        Ok(view) => Ok((view.signs.clone(), Some(view))),
-        Err(error) if error.retryable() => Ok((unreadable(&error), None)),
-        Err(error) => Err(error),
-    }
-}
-
-/// Sets the workload to zero by `/scale`, if our pause stands and the guard still says yes. Gives back
-/// the answers of a no.
-async fn scale_down(work: &Work<'_>, view: &StopView) -> Result<Option<Vec<GuardAnswer>>, ApiError> {
-    let (Some(seen), Some(scale)) = (&view.seen, &view.scale) else { return Ok(None) };
-    if !holds(seen, &work.gateway.settings().install) {
-        return Ok(None);
-    }
-    let pass = match work.gateway.pass(&work.warrant(), seen).await? {
-        Ok(pass) => pass,
-        Err(answers) => return Ok(Some(answers)),
-    };
-    failpoint::SCALE_BEFORE_WRITE.reached();
-    match work.gateway.scale_to_zero(pass, scale).await {
-        Ok(_) => failpoint::SCALE_AFTER_WRITE.reached(),
-        // The next look reads it again, and the next try is counted.
-        Err(error) if error.retryable() => tracing::warn!(%error, "scale to zero did not go through"),
-        Err(error) => return Err(error),
-    }
-    Ok(None)
-}
-
-/// Whether our pause stands on an object.
-pub(crate) fn holds(seen: &Seen, install: &str) -> bool {
-    seen.paused_replicas() == Some("0") && seen.marks().is_some_and(|marks| marks.install == install)
 }

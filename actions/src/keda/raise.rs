@@ -6,47 +6,49 @@ use policy::inventory::ObjectKey;
 use tokio::time::Instant;
 
 use super::object::Seen;
-use super::pause::{holds, look_on};
-use super::{End, Halt, TRIES, Work};
+use super::prove::{Proof, Stop, Stopper};
+use super::standing::holds;
+use super::{End, Halt, Next, TRIES, Work};
 use crate::failpoint;
 use crate::undo::PAUSED_REPLICAS;
 use crate::workload::ScaleSeen;
 
 /// Brings the workload back to zero.
-pub(crate) async fn reverse(work: &Work<'_>, workload: &ObjectKey) -> Result<End, Halt> {
+pub(crate) async fn reverse(work: &Work<'_>, workload: &ObjectKey) -> Result<Next, Halt> {
     let mut answers = Vec::new();
     for _ in 0..TRIES {
         let Some(seen) = work.gateway.scaled_object(&work.order.target).await? else {
-            return Ok(End::not_stopped(answers, None, format!("{} does not exist", work.order.target)));
+            let why = format!("{} does not exist", work.order.target);
+            return Ok(End::not_stopped(answers, None, why).into());
         };
         let scale = work.gateway.scale(workload).await?;
         let replicas = scale.as_ref().map(ScaleSeen::replicas);
         if let Some(why) = not_ours(&seen, workload, &work.gateway.settings().install) {
-            return Ok(End::not_stopped(answers, replicas, why));
+            return Ok(End::not_stopped(answers, replicas, why).into());
         }
         let Some(scale) = scale else {
-            return Ok(End::not_stopped(answers, None, format!("{workload} does not exist")));
+            return Ok(End::not_stopped(answers, None, format!("{workload} does not exist")).into());
         };
         let pass = match work.gateway.pass(&work.warrant(), &seen).await? {
             Ok(pass) => pass,
-            Err(answers) => return Ok(End::refused(answers)),
+            Err(answers) => return Ok(End::refused(answers).into()),
         };
         answers.clone_from(&pass.answers);
         if scale.wanted == 0 {
-            return proof(work, workload, answers).await;
+            return Ok(at_zero(workload, answers));
         }
         failpoint::SCALE_BEFORE_WRITE.reached();
         match work.gateway.scale_to_zero(pass, &scale).await {
             Ok(written) => {
                 failpoint::SCALE_AFTER_WRITE.reached();
                 accepted(work, &answers, &written).await?;
-                return proof(work, workload, answers).await;
+                return Ok(at_zero(workload, answers));
             }
             Err(error) if error.conflict().is_some() => {}
             Err(error) => return Err(error.into()),
         }
     }
-    Ok(End::contended(answers, &workload.to_string()))
+    Ok(End::contended(answers, &workload.to_string()).into())
 }
 
 async fn accepted(work: &Work<'_>, answers: &[GuardAnswer], written: &ScaleSeen) -> Result<(), Halt> {
@@ -57,8 +59,9 @@ async fn accepted(work: &Work<'_>, answers: &[GuardAnswer], written: &ScaleSeen)
     Ok(())
 }
 
-async fn proof(work: &Work<'_>, workload: &ObjectKey, answers: Vec<GuardAnswer>) -> Result<End, Halt> {
-    Ok(look_on(work, workload, answers, Instant::now(), false).await?.0)
+fn at_zero(workload: &ObjectKey, answers: Vec<GuardAnswer>) -> Next {
+    let (workload, since) = (workload.clone(), Instant::now());
+    Next::Prove(Proof::Stop(Stop { workload, answers, since, by: Stopper::UsByScale }))
 }
 
 /// Why a raise is not ours to reverse, where it is not.

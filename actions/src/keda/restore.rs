@@ -1,4 +1,4 @@
-//! Give back exactly, and prove it.
+//! Give back exactly.
 //!
 //! The object is applied without our keys by the same manager: what we set goes, what somebody else set
 //! stays, also where both set the same. Without our marks there is nothing to take away, so nothing is
@@ -7,16 +7,16 @@
 use policy::fact::{GuardAnswer, Observation, ReceiptOutcome};
 use policy::inventory::ObjectKey;
 use policy::time::Span;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use super::object::{Seen, is_false};
 use super::pause::replaced;
-use super::{End, Halt, TRIES, Work};
+use super::prove::Proof;
+use super::{End, Halt, Next, TRIES, Work};
 use crate::api_error::{ApiError, Conflict};
 use crate::failpoint;
 use crate::gateway::{Gateway, Warrant};
 use crate::undo::{MANAGER, PAUSED, PAUSED_REPLICAS};
-use crate::verify::{look_at_restore, proven, unreadable};
 
 /// What became of the release of one object.
 pub(crate) enum Released {
@@ -31,11 +31,13 @@ pub(crate) enum Released {
 }
 
 /// Gives the order's target back.
-pub(crate) async fn restore(work: &Work<'_>) -> Result<End, Halt> {
+pub(crate) async fn restore(work: &Work<'_>) -> Result<Next, Halt> {
     let since = Instant::now();
     let answers = match release(work.gateway, &work.warrant(), &work.order.target).await? {
-        Released::Refused(answers) => return Ok(End::refused(answers)),
-        Released::Contended(answers) => return Ok(End::contended(answers, &work.order.target.to_string())),
+        Released::Refused(answers) => return Ok(End::refused(answers).into()),
+        Released::Contended(answers) => {
+            return Ok(End::contended(answers, &work.order.target.to_string()).into());
+        }
         Released::Now { answers, resource_version } => {
             failpoint::RESTORE_BEFORE_ACCEPTED.reached();
             work.tell(&answers, ReceiptOutcome::Accepted { resource_version }).await?;
@@ -45,19 +47,17 @@ pub(crate) async fn restore(work: &Work<'_>) -> Result<End, Halt> {
         Released::Before(left) => {
             if let Some((seen, value)) = left.as_ref().and_then(|seen| Some((seen, pause_of(seen)?))) {
                 let signs = vec![left_as_theirs(seen, value)];
-                return Ok(End {
-                    guard: Vec::new(),
-                    outcome: ReceiptOutcome::Verified { signs, took: Span::ZERO },
-                });
+                let outcome = ReceiptOutcome::Verified { signs, took: Span::ZERO };
+                return Ok(End { guard: Vec::new(), outcome }.into());
             }
             Vec::new()
         }
     };
-    Ok(End { guard: answers, outcome: wait(work, since).await? })
+    Ok(Next::Prove(Proof::Return { answers, since }))
 }
 
 /// The value of a pause that is on it; `paused: "false"` is none.
-fn pause_of(seen: &Seen) -> Option<&str> {
+pub(crate) fn pause_of(seen: &Seen) -> Option<&str> {
     seen.paused_replicas().or_else(|| seen.paused().filter(|value| !is_false(value)))
 }
 
@@ -108,30 +108,5 @@ fn is_ours(gateway: &Gateway, seen: &Seen) -> bool {
     match seen.marks() {
         Some(marks) => marks.install == gateway.settings().install,
         None => seen.paused_replicas().is_some() && seen.is_owned_by(PAUSED_REPLICAS, MANAGER),
-    }
-}
-
-/// Looks until everything is back or cannot come back, the deadline passes or a later order waits.
-async fn wait(work: &Work<'_>, since: Instant) -> Result<ReceiptOutcome, ApiError> {
-    let target = &work.order.target;
-    let deadline = Instant::now() + work.timing.restore_deadline;
-    loop {
-        let signs = match look_at_restore(work.gateway, target).await {
-            Ok(view) if proven(&view.signs) => {
-                let took = Span::from_millis(i64::try_from(since.elapsed().as_millis()).unwrap_or(i64::MAX));
-                return Ok(ReceiptOutcome::Verified { signs: view.signs, took });
-            }
-            // Our keys are gone by now. While somebody else pauses it, KEDA brings nothing back.
-            Ok(view) if view.seen.as_ref().is_none_or(|seen| pause_of(seen).is_some()) => {
-                return Ok(ReceiptOutcome::RestoreIncomplete { signs: view.signs });
-            }
-            Ok(view) => view.signs,
-            Err(error) if error.retryable() => unreadable(&error),
-            Err(error) => return Err(error),
-        };
-        if Instant::now() >= deadline || (work.superseded)() {
-            return Ok(ReceiptOutcome::RestoreIncomplete { signs });
-        }
-        sleep(work.timing.poll).await;
     }
 }

@@ -55,6 +55,11 @@ pub(crate) fn judge(seen: &Seen, install: &str, version: Version) -> Standing {
     }
 }
 
+/// Whether our pause stands on an object.
+pub(crate) fn holds(seen: &Seen, install: &str) -> bool {
+    seen.paused_replicas() == Some("0") && seen.marks().is_some_and(|marks| marks.install == install)
+}
+
 /// Who set `autoscaling.keda.sh/paused`, where it holds.
 fn frozen_at_size(seen: &Seen, version: Version) -> Option<String> {
     let value = seen.paused()?;
