@@ -5,9 +5,10 @@
 //! two of them, and snapshots all the while, which is the most it may hold. Usage comes as parsed batches through the intake, so
 //! that what the process holds is the daemon and one batch. Every record has a link id (`bedrock:<requestId>`),
 //! which is remembered too: half a million records are a million ids. `VmHWM` is the most that the process ever
-//! held, snapshots included.
+//! held. The processes that make snapshots are watched beside it: a container's limit has to hold both.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use clap::Parser as _;
@@ -88,12 +89,35 @@ fn batch(running: &Running, agents: usize, from: usize, now: Timestamp) -> Fact 
     Fact::Usage(builder.finish())
 }
 
-/// A figure of `/proc/self/status`, in MB.
-fn held(name: &str) -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("a status");
-    let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a figure");
-    let kib: f64 = line.trim_matches([':', ' ', '\t']).trim_end_matches(" kB").parse().expect("a number");
-    kib * 1024.0 / 1e6
+/// A figure of a process's `/proc/PID/status`, in KiB; none once it has ended.
+fn held_by(process: &str, name: &str) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+    line.trim_matches([':', ' ', '\t']).trim_end_matches(" kB").parse().ok()
+}
+
+fn mb(kib: u64) -> f64 {
+    f64::from(u32::try_from(kib).expect("less than 4 TiB")) * 1024.0 / 1e6
+}
+
+/// The most that a process that makes snapshots held so far, in KiB.
+static APART: AtomicU64 = AtomicU64::new(0);
+
+/// Looks at the children of this process until it ends. What `wait4` says of a child will not do: it counts
+/// what the child shared with us before it became another program.
+fn watch_children() {
+    std::thread::spawn(|| {
+        loop {
+            for thread in std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten() {
+                let children = std::fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+                for child in children.split_whitespace() {
+                    let held = held_by(child, "VmHWM").unwrap_or(0);
+                    APART.fetch_max(held, Ordering::Relaxed);
+                }
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    });
 }
 
 /// How many snapshots have been finished.
@@ -104,7 +128,8 @@ fn snapshots(home: &Path) -> usize {
 
 async fn run(home: &Path, turns: u64, agents: usize, ids: &[usize]) {
     let running = start(home, turns).await;
-    println!("memory: at the start {:>4.0} MB", held("VmRSS"));
+    println!("memory: at the start {:>4.0} MB", mb(held_by("self", "VmRSS").expect("a figure")));
+    watch_children();
     let mut from = 0;
     for ids in ids {
         // Two ids for each record.
@@ -120,12 +145,17 @@ async fn run(home: &Path, turns: u64, agents: usize, ids: &[usize]) {
         let (breakers, remembered, records) =
             (counted.breakers.len(), counted.remembered, counted.counters.accepted);
         drop(counted);
+        let held = |name| mb(held_by("self", name).expect("a figure"));
         let (rss, most) = (held("VmRSS"), held("VmHWM"));
         println!(
             "memory: {breakers} breakers, {remembered} ids of {records} records: RSS {rss:.0} MB, most {most:.0} MB"
         );
         let met = |mb| if mb <= BAR_MB { "yes" } else { "NO" };
         println!("  bar: RSS at most {BAR_MB} MB: {}, the most ever: {}", met(rss), met(most));
+        match APART.load(Ordering::Relaxed) {
+            0 => {}
+            kib => println!("  beside it, the process that makes a snapshot: most {:.0} MB", mb(kib)),
+        }
     }
     running.drain().await.expect("an end");
 }

@@ -1,11 +1,11 @@
 //! How long from the fact that breaches a budget to the pause that the API server has accepted.
 //!
 //! `cargo bench -p tests --bench patch`. The whole daemon in this process, in enforce, with exactly its own rights,
-//! against a real kube-apiserver and etcd (`tests/servers/install`). A hundred tenants with a ScaledObject each; four
+//! against a real kube-apiserver and etcd (`tests/servers/install`). Two hundred tenants with a ScaledObject each; four
 //! times a second one goes over its limit. Measured from just before the envelope is put into the intake until a
-//! watch of the owner's shows the pause, so a watch event's way is in the figure too. The workloads have no pods; an
-//! order that finds no proof keeps its place until its deadline, and more than 32 at once wait. The limit beside it
-//! is one patch of such an object by the owner, from the request to the same watch.
+//! watch of the owner's shows the pause, so a watch event's way is in the figure too. Nobody runs KEDA, so no order
+//! finds its proof and each looks on until its deadline beside those that come. The limit beside it is one patch of
+//! such an object by the owner, from the request to the same watch.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -17,6 +17,7 @@ use daemon::config::{Config, Overrides};
 use daemon::wiring::Envelope;
 use futures::StreamExt as _;
 use kube::api::{Api, DynamicObject, Patch, PatchParams, WatchEvent, WatchParams};
+use policy::engine::KUBERNETES;
 use policy::fact::{Fact, OriginRef, Quantities, UsageBatchBuilder, UsageFlags, UsageRef};
 use policy::price::TokenCounts;
 use policy::subject::Trust;
@@ -86,9 +87,11 @@ async fn start(site: &Site) -> Result<Running> {
         .map_err(|error| anyhow::anyhow!("{error}"))?;
     let deps = daemon::wiring::deps(&config, false).await?;
     let running = App::new(config, deps).start().await?;
-    wait_until("the Lease is held", Duration::from_secs(60), async || {
+    wait_until("the Lease is held and the cluster is listed", Duration::from_secs(60), async || {
         let view = running.handle.look(|engine, now| engine.view(now)).await?;
-        Ok(view.ceiling == policy::rule::Mode::Enforce)
+        let listed =
+            view.sources.iter().any(|(name, source)| &**name == KUBERNETES && source.heard_at.is_some());
+        Ok(listed && view.ceiling == policy::rule::Mode::Enforce)
     })
     .await?;
     Ok(running)
@@ -152,8 +155,13 @@ async fn patches(admin: &Admin, seen: &Seen, names: &[String]) -> Result<Vec<Dur
     all_seen(seen, &sent).await
 }
 
+/// A percentile by nearest rank, of what is sorted.
+fn percentile(took: &[Duration], share: usize) -> Duration {
+    took[(took.len() * share).div_ceil(100).max(1) - 1]
+}
+
 fn shares(took: &[Duration]) -> String {
-    let at = |share: usize| took[(took.len() * share / 100).min(took.len() - 1)].as_secs_f64() * 1e3;
+    let at = |share| percentile(took, share).as_secs_f64() * 1e3;
     format!("p50 {:.1} ms, p99 {:.1} ms, most {:.1} ms", at(50), at(99), at(100))
 }
 
@@ -174,8 +182,8 @@ async fn run(count: usize) -> Result<()> {
     let alone = patches(&admin, &seen, &patched).await?;
     println!("patch: {count} breaches to the accepted pause, as a watch shows it: {}", shares(&took));
     println!("  limit: one patch by the owner, as the same watch shows it: {}", shares(&alone));
-    let p99 = took[(took.len() * 99 / 100).min(took.len() - 1)];
-    println!("  bar: p99 at most 200 ms: {}", if p99 <= BAR { "yes" } else { "NO" });
+    let met = percentile(&took, 99) <= BAR;
+    println!("  bar: p99 at most 200 ms: {}", if met { "yes" } else { "NO" });
     running.drain().await.map_err(|ended| anyhow::anyhow!("{ended}"))?;
     Ok(())
 }
@@ -184,7 +192,7 @@ fn main() -> Result<()> {
     // One TLS provider for everything; an error means that one was installed already.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     // `cargo test --benches` runs every bench once with `--test`: then a small one will do.
-    let count = if std::env::args().any(|arg| arg == "--test") { 5 } else { 100 };
+    let count = if std::env::args().any(|arg| arg == "--test") { 5 } else { 200 };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(run(count))
 }

@@ -31,7 +31,7 @@ pub(crate) const TRIES: usize = 5;
 /// How long things may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timing {
-    /// Shortest time between two looks at a target; who waits for long is looked at less often, up to four
+    /// Shortest time between two looks at a target; who waits for long is looked at less often, up to eight
     /// times that. Default 250 ms.
     pub poll: Duration,
     /// A pause that is not proven by then is `NotObserved`. Default 45 s: below the 60 s after which the
@@ -59,7 +59,7 @@ impl Timing {
     /// Time to the next look at a target that has been looked at for so long: an eighth of it, so that what
     /// is soon proven is seen at once, and what is not costs the API server little.
     pub(crate) fn pause(&self, looked: Duration) -> Duration {
-        (looked / 8).clamp(self.poll, self.poll * 4)
+        (looked / 8).clamp(self.poll, self.poll * 8)
     }
 }
 

@@ -90,8 +90,7 @@ async fn look_on(
         let turn = work.turn_to_look().await;
         let (signs, view) = look(work, workload).await?;
         if proven(&signs) {
-            let end =
-                End { guard: answers, outcome: ReceiptOutcome::Verified { signs, took: span(since) } };
+            let end = End { guard: answers, outcome: ReceiptOutcome::Verified { signs, took: span(since) } };
             return Ok((end, view.and_then(|view| view.scale)));
         }
         let running =
