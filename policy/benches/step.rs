@@ -112,53 +112,78 @@ fn batches(agents: usize, facts: usize, from: usize, now: Timestamp) -> Vec<Usag
     batches
 }
 
-/// Seconds for each fact, best of the passes: the machine is noisy, the work is not.
-///
-/// Each size remembers as many ids, or the memory of ids would be measured and not the breakers: those of
-/// the warm-up are two days old when the passes begin, and forgotten.
-fn measure(agents: usize, facts: usize, ids: usize) -> (f64, usize) {
-    let mut engine = engine();
-    let mut turn = 0;
-    let mut take = |engine: &mut Engine, later: Span, fact: &Fact| {
-        turn += 1;
-        let mono = turn + u64::try_from(later.millis()).unwrap_or(0);
-        black_box(engine.step(Clock { wall: NOW.plus(later), mono }, std::slice::from_ref(fact)));
-    };
-    // Meet every agent often enough that its largest charges are known: that is the steady state.
-    for batch in batches(agents, agents * 10, 1_000_000_000, NOW) {
-        take(&mut engine, Span::ZERO, &Fact::Usage(batch));
+/// An engine that has met its breakers and remembers its ids.
+struct Subject {
+    engine: Engine,
+    agents: usize,
+    turn: u64,
+    /// Ids that it remembers before the passes.
+    ids: usize,
+    /// Seconds for each fact, best of the passes: the machine is noisy, the work is not.
+    best: f64,
+}
+
+/// When the passes take place: the ids of the warm-up are forgotten by then.
+const LATER: Span = Span::from_hours(60);
+
+impl Subject {
+    /// Each size remembers as many ids, or the memory of ids would be measured and not the breakers.
+    fn new(agents: usize, ids: usize) -> Self {
+        let mut subject = Self { engine: engine(), agents, turn: 0, ids, best: f64::MAX };
+        // Meet every agent often enough that its largest charges are known: that is the steady state.
+        for batch in batches(agents, agents * 10, 1_000_000_000, NOW) {
+            subject.take(Span::ZERO, &Fact::Usage(batch));
+        }
+        for _ in 0..64 {
+            subject.take(LATER, &Fact::Tick);
+        }
+        for batch in batches(agents, ids, 3_000_000_000, NOW.plus(LATER)) {
+            subject.take(LATER, &Fact::Usage(batch));
+        }
+        subject
     }
-    let later = Span::from_hours(60);
-    for _ in 0..64 {
-        take(&mut engine, later, &Fact::Tick);
+
+    fn take(&mut self, later: Span, fact: &Fact) {
+        self.turn += 1;
+        let mono = self.turn + u64::try_from(later.millis()).unwrap_or(0);
+        black_box(self.engine.step(Clock { wall: NOW.plus(later), mono }, std::slice::from_ref(fact)));
     }
-    for batch in batches(agents, ids, 3_000_000_000, NOW.plus(later)) {
-        take(&mut engine, later, &Fact::Usage(batch));
-    }
-    let mut best = f64::MAX;
-    for pass in 0..5 {
-        let work = batches(agents, facts, pass * facts, NOW.plus(later));
-        let rows: usize = work.len() * BATCH;
+
+    fn pass(&mut self, number: usize, facts: usize) {
+        let work = batches(self.agents, facts, number * facts, NOW.plus(LATER));
         let work: Vec<Fact> = work.into_iter().map(Fact::Usage).collect();
         let start = Instant::now();
         for fact in &work {
-            take(&mut engine, later, fact);
+            self.take(LATER, fact);
         }
-        best = best.min(start.elapsed().as_secs_f64() / rows as f64);
+        let rows = (work.len() * BATCH) as f64;
+        self.best = self.best.min(start.elapsed().as_secs_f64() / rows);
     }
-    let view = engine.view(NOW.plus(later));
-    assert!(view.remembered < ids + 6 * facts, "the warm-up's ids are forgotten: {}", view.remembered);
-    (best, view.breakers.len())
+
+    fn breakers(&self, passed: usize) -> usize {
+        let view = self.engine.view(NOW.plus(LATER));
+        let most = self.ids + passed;
+        assert!(view.remembered <= most, "the warm-up's ids are forgotten: {}", view.remembered);
+        view.breakers.len()
+    }
 }
 
 fn main() {
     // `cargo test --benches` runs every bench once with `--test`: then a small one will do.
     let quick = std::env::args().any(|arg| arg == "--test");
     let sizes: &[usize] = if quick { &[10] } else { &[9, 900, 90_000, 900_000] };
-    let (facts, ids) = if quick { (BATCH, 10) } else { (100 * BATCH, 1_000_000) };
+    let (facts, ids, passes) = if quick { (BATCH, 10, 1) } else { (100 * BATCH, 1_000_000, 7) };
+    let mut subjects: Vec<Subject> = sizes.iter().map(|agents| Subject::new(*agents, ids)).collect();
+    // In turns, so that a machine that slows down for a while slows all sizes down.
+    for number in 0..passes {
+        for subject in &mut subjects {
+            subject.pass(number, facts);
+        }
+    }
     let mut at_thousand = None;
-    for agents in sizes {
-        let (seconds, breakers) = measure(*agents, facts, ids);
+    for subject in &subjects {
+        let breakers = subject.breakers(passes * facts);
+        let seconds = subject.best;
         if breakers >= 1000 {
             at_thousand.get_or_insert(seconds);
         }
