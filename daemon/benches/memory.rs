@@ -5,7 +5,8 @@
 //! two of them, and snapshots all the while, which is the most it may hold. Usage comes as parsed batches through the intake, so
 //! that what the process holds is the daemon and one batch. Every record has a link id (`bedrock:<requestId>`),
 //! which is remembered too: half a million records are a million ids. `VmHWM` is the most that the process ever
-//! held. The processes that make snapshots are watched beside it: a container's limit has to hold both.
+//! held. `/metrics` is asked for once before each figure. The processes
+//! that make snapshots are watched beside it: a container's limit has to hold both.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,6 +20,7 @@ use policy::fact::{Fact, OriginRef, Quantities, UsageBatchBuilder, UsageFlags, U
 use policy::price::TokenCounts;
 use policy::subject::Trust;
 use policy::time::Timestamp;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 const ROWS: usize = 4096;
 const NEVER: u64 = 1 << 40;
@@ -126,6 +128,18 @@ fn snapshots(home: &Path) -> usize {
     found.filter(|file| file.path().extension().is_some_and(|e| e == "snap")).count()
 }
 
+/// What Prometheus asks for, and how long it waits for it.
+async fn scrape(running: &Running) -> Duration {
+    let began = std::time::Instant::now();
+    let mut line = tokio::net::TcpStream::connect(running.addr).await.expect("a daemon");
+    let request = b"GET /metrics HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n";
+    line.write_all(request).await.expect("a connection");
+    let mut answer = Vec::new();
+    line.read_to_end(&mut answer).await.expect("an answer");
+    assert!(answer.ends_with(b"# EOF\n"), "{}", String::from_utf8_lossy(&answer));
+    began.elapsed()
+}
+
 async fn run(home: &Path, turns: u64, agents: usize, ids: &[usize]) {
     let running = start(home, turns).await;
     println!("memory: at the start {:>4.0} MB", mb(held_by("self", "VmRSS").expect("a figure")));
@@ -141,15 +155,16 @@ async fn run(home: &Path, turns: u64, agents: usize, ids: &[usize]) {
         while turns < NEVER && snapshots(home) == 0 {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        let counted = running.handle.look(|engine, now| engine.view(now)).await.expect("a daemon");
-        let (breakers, remembered, records) =
-            (counted.breakers.len(), counted.remembered, counted.counters.accepted);
-        drop(counted);
+        let asked = scrape(&running).await;
+        let counted = running.handle.look(|engine, now| (engine.breaker_count(), engine.view(now)));
+        let (breakers, view) = counted.await.expect("a daemon");
+        let (remembered, records) = (view.remembered, view.counters.accepted);
         let held = |name| mb(held_by("self", name).expect("a figure"));
         let (rss, most) = (held("VmRSS"), held("VmHWM"));
         println!(
             "memory: {breakers} breakers, {remembered} ids of {records} records: RSS {rss:.0} MB, most {most:.0} MB"
         );
+        println!("  /metrics answered in {:.0} ms", asked.as_secs_f64() * 1e3);
         let met = |mb| if mb <= BAR_MB { "yes" } else { "NO" };
         println!("  bar: RSS at most {BAR_MB} MB: {}, the most ever: {}", met(rss), met(most));
         match APART.load(Ordering::Relaxed) {

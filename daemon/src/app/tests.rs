@@ -369,6 +369,26 @@ async fn commands_over_http_need_an_operators_token() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn breakers_are_listed_the_furthest_first_and_counted_beyond_what_is_listed() {
+    let mut world = World::new();
+    let running = world.run().await;
+    for (n, tenant) in ["acme", "beta", "carol"].into_iter().enumerate() {
+        world.spend(&running, &format!("c{n}"), tenant, 1 + n as u64).await;
+    }
+    let daemon = Daemon::Http { address: running.addr.to_string(), token: None };
+    let names = async |query: &str| {
+        let found: Vec<Breaker> = daemon.get(&format!("/v1/breakers{query}")).await.unwrap();
+        found.into_iter().map(|b| b.name).collect::<Vec<_>>()
+    };
+    assert_eq!(names("?limit=2").await, ["tenant-daily/carol", "tenant-daily/beta"]);
+    assert_eq!(names("?name=tenant-daily/acme").await, ["tenant-daily/acme"]);
+    assert_eq!(names("?budget=nobodys").await, [""; 0]);
+    let budgets: Vec<BudgetShape> = daemon.get("/v1/budgets").await.unwrap();
+    assert_eq!((budgets[0].states.values().sum::<usize>(), &*budgets[0].sum), (3, "99.00 USD"));
+    running.drain().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn health_metrics_and_missing_things_answer_as_machines_expect() {
     let mut world = World::new();
     let running = world.run().await;

@@ -100,7 +100,7 @@ fn rules(status: &Status) -> String {
     } else {
         "; the folder holds no valid set, these are the ones from before"
     };
-    let (busy, total) = (status.breakers.len(), status.breakers_total);
+    let (busy, total) = (status.breakers_not_clear, status.breakers_total);
     format!(
         "{}{revision}, prices {}; {busy} of {total} breaker(s) not clear{stale}",
         status.rules, status.prices
@@ -153,6 +153,7 @@ mod tests {
                 trips: 0,
                 detail: None,
             }],
+            breakers_not_clear: 1,
             breakers_total: 2,
             holds: vec![],
             sources: vec![],

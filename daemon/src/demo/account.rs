@@ -37,14 +37,14 @@ impl Account {
     }
 
     /// Looks at the breakers after a delivery.
-    pub(super) fn see(&mut self, view: &View) {
-        for breaker in &view.breakers {
+    pub(super) fn see(&mut self, now: Timestamp, breakers: &[BreakerView]) {
+        for breaker in breakers {
             let key = (breaker.name.clone(), breaker.start);
             if let Some(trip) = self.trips.get_mut(&key) {
                 trip.end_sum = breaker.sum;
             } else if &*breaker.state == "Tripped" && breaker.sum >= breaker.limit {
                 let (sum, limit) = (breaker.sum, breaker.limit);
-                self.trips.insert(key, Trip { at: view.now, sum, limit, end_sum: sum });
+                self.trips.insert(key, Trip { at: now, sum, limit, end_sum: sum });
             }
         }
     }
@@ -66,11 +66,11 @@ impl Account {
     }
 
     /// The breakers now, for the live table.
-    pub(super) fn table(&self, view: &View) -> String {
+    pub(super) fn table(breakers: &[BreakerView]) -> String {
         let mut table = Table::new();
         table.load_style(presets::UTF8_HORIZONTAL_ONLY);
         table.set_header(["breaker", "spent", "limit", "of limit", "state"]);
-        for breaker in &view.breakers {
+        for breaker in breakers {
             table.add_row([
                 breaker.name.to_string(),
                 breaker.sum.to_string(),

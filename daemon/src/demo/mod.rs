@@ -15,10 +15,10 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use collector::bedrock::{Assume, Parser};
-use policy::engine::{KUBERNETES, View};
+use policy::engine::{BreakerView, KUBERNETES, Wanted};
 use policy::fact::{Fact, SourceHealth, SourceState, UsageBatchBuilder};
 use policy::inventory::{Inventory, InventoryChange, Namespace, ObjectKey, ScaledObject};
-use policy::time::Span;
+use policy::time::{Span, Timestamp};
 
 use crate::app::{App, Deps, Running};
 use crate::clock::ManualClock;
@@ -77,9 +77,11 @@ async fn replay(ask: &Ask, lines: &[Line], home: &Path) -> Result<Account> {
         let heard = SourceHealth { source: KUBERNETES.into(), state: SourceState::Heard };
         running.intake.put_durably(Fact::Health(heard)).await?;
         running.intake.put_durably(batch(&running, delivery)?).await?;
-        let view = running.handle.look(|engine, now| engine.view(now)).await?;
-        account.see(&view);
-        screen.show(&view, &account)?;
+        let mut breakers = running.handle.survey(Wanted::default(), 100).await?.breakers;
+        // By name, so that no row of the live table jumps.
+        breakers.sort_by(|a, b| a.name.cmp(&b.name));
+        account.see(last.delivered_at, &breakers);
+        screen.show(last.delivered_at, &breakers, &account)?;
     }
     clock.advance_to(END);
     running.intake.put_durably(Fact::Tick).await?;
@@ -183,20 +185,20 @@ impl Screen {
         Self { live: !json && std::io::stderr().is_terminal(), height: 0, day: String::new() }
     }
 
-    fn show(&mut self, view: &View, account: &Account) -> Result<()> {
-        let hour: String = view.now.to_string().chars().take(if self.live { 13 } else { 10 }).collect();
+    fn show(&mut self, now: Timestamp, breakers: &[BreakerView], account: &Account) -> Result<()> {
+        let hour: String = now.to_string().chars().take(if self.live { 13 } else { 10 }).collect();
         if hour == self.day {
             return Ok(());
         }
         self.day = hour;
         let mut out = anstream::stderr().lock();
         if self.live {
-            let table = account.table(view);
+            let table = Account::table(breakers);
             if self.height > 0 {
                 write!(out, "\x1b[{}A\x1b[J", self.height)?;
             }
             self.height = table.lines().count() + 1;
-            writeln!(out, "{}\n{table}", view.now)?;
+            writeln!(out, "{now}\n{table}")?;
         } else {
             writeln!(out, "{}  {} tenant-days over", self.day, account.trips())?;
         }

@@ -8,7 +8,8 @@ use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use policy::engine::View;
+use policy::engine::{StateWanted, Tally, View, Wanted};
+use policy::rule::Budget;
 use serde::Deserialize;
 
 use crate::journal::{JournalError, Reader};
@@ -18,6 +19,8 @@ use super::Api;
 use super::commands::parse_decision;
 use super::shape::{self, Breaker, BudgetShape, Detail, Reason, Status, refuse};
 
+/// Breakers that `status` lists.
+const STATUS_BREAKERS: usize = 1000;
 /// A turn that answers no question for so long is stuck.
 const ALIVE_WITHIN: Duration = Duration::from_secs(10);
 
@@ -75,22 +78,34 @@ pub(super) async fn status(State(api): State<Api>) -> Response {
         Ok(view) => view,
         Err(error) => return gone(error),
     };
+    let wanted = Wanted { state: StateWanted::NotClear, ..Wanted::default() };
+    let surveyed = match api.handle.survey(wanted, STATUS_BREAKERS).await {
+        Ok(surveyed) => surveyed,
+        Err(error) => return gone(error),
+    };
     let status = Status {
         install: api.install.to_string(),
         journal: api.journal.to_string(),
         turn: *api.handle.committed().borrow(),
         disk_low: api.observed.disk_low.load(Ordering::Relaxed),
         rules_current: api.observed.rules_current.load(Ordering::Relaxed),
-        ..Status::of(&view)
+        ..Status::of(&view, &surveyed)
     };
     Json(status).into_response()
 }
 
 pub(super) async fn budgets(State(api): State<Api>) -> Response {
-    let asked = api.handle.look(|engine, now| (engine.rules().clone(), engine.view(now)));
+    let asked = async {
+        let surveyed = api.handle.survey(Wanted::default(), 0).await?;
+        let rules = api.handle.look(|engine, _| engine.rules().clone()).await?;
+        Ok((rules, surveyed))
+    };
     match asked.await {
-        Ok((rules, view)) => {
-            let budgets: Vec<BudgetShape> = rules.budgets.iter().map(|b| BudgetShape::of(b, &view)).collect();
+        Ok((rules, surveyed)) => {
+            let (tallies, none) = (surveyed.tallies, Tally::default());
+            let tally = |budget: &Budget| tallies.get(&budget.name).unwrap_or(&none);
+            let budgets: Vec<BudgetShape> =
+                rules.budgets.iter().map(|b| BudgetShape::of(b, tally(b))).collect();
             Json(budgets).into_response()
         }
         Err(error) => gone(error),
@@ -106,21 +121,12 @@ pub(super) struct BreakerQuery {
 }
 
 pub(super) async fn breakers(State(api): State<Api>, Query(query): Query<BreakerQuery>) -> Response {
-    let view = match api.view().await {
-        Ok(view) => view,
-        Err(error) => return gone(error),
-    };
-    let wanted = |want: &Option<String>, is: &str| want.as_deref().is_none_or(|want| want == is);
-    let found: Vec<Breaker> = view
-        .breakers
-        .iter()
-        .filter(|b| {
-            wanted(&query.budget, &b.budget) && wanted(&query.state, &b.state) && wanted(&query.name, &b.name)
-        })
-        .take(query.limit.unwrap_or(1000).min(100_000))
-        .map(Breaker::from)
-        .collect();
-    Json(found).into_response()
+    let state = query.state.map_or(StateWanted::Any, |state| StateWanted::Only(state.into()));
+    let wanted = Wanted { budget: query.budget.map(Into::into), name: query.name.map(Into::into), state };
+    match api.handle.survey(wanted, query.limit.unwrap_or(1000).min(100_000)).await {
+        Ok(surveyed) => Json(surveyed.breakers.iter().map(Breaker::from).collect::<Vec<_>>()).into_response(),
+        Err(error) => gone(error),
+    }
 }
 
 #[derive(Debug, Deserialize)]

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use policy::engine::View;
+use policy::engine::{View, Wanted};
 use policy::money::Money;
 use policy::rule::Mode;
 use prometheus_client::collector::Collector;
@@ -25,6 +25,7 @@ use prometheus_client::registry::Registry;
 use super::Api;
 use super::shape::refuse;
 use crate::observe::{Counted, Observed};
+use crate::turn::{Gone, Surveyed};
 
 const TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -34,11 +35,15 @@ type Labels<'a> = Vec<(&'static str, &'a str)>;
 const STATES: [&str; 4] = ["Clear", "Warned", "Arming", "Tripped"];
 
 pub(super) async fn metrics(State(api): State<Api>) -> Response {
-    let view = match api.view().await {
-        Ok(view) => view,
-        Err(gone) => return refuse(StatusCode::SERVICE_UNAVAILABLE, &gone.to_string()),
+    let asked = async {
+        let surveyed = api.handle.survey(Wanted::default(), api.max_series).await?;
+        Ok((api.view().await?, surveyed))
     };
-    match render(view, &api.observed, &api.counted, api.max_series) {
+    let (view, surveyed) = match asked.await {
+        Ok(found) => found,
+        Err(Gone) => return refuse(StatusCode::SERVICE_UNAVAILABLE, &Gone.to_string()),
+    };
+    match render(view, surveyed, &api.observed, &api.counted, api.max_series) {
         Ok(text) => ([(header::CONTENT_TYPE, TYPE)], text).into_response(),
         Err(_) => refuse(StatusCode::INTERNAL_SERVER_ERROR, "the metrics could not be written"),
     }
@@ -50,6 +55,7 @@ pub(super) async fn metrics(State(api): State<Api>) -> Response {
 /// When the text cannot be made.
 pub fn render(
     view: View,
+    surveyed: Surveyed,
     observed: &Arc<Observed>,
     counted: &Counted,
     max_series: usize,
@@ -76,6 +82,7 @@ pub fn render(
     );
     registry.register_collector(Box::new(Shown {
         view,
+        surveyed,
         observed: observed.clone(),
         counted: counted.clone(),
         max_series,
@@ -88,6 +95,7 @@ pub fn render(
 #[derive(Debug)]
 struct Shown {
     view: View,
+    surveyed: Surveyed,
     observed: Arc<Observed>,
     counted: Counted,
     max_series: usize,
@@ -198,11 +206,7 @@ impl Shown {
     }
 
     fn breakers(&self, out: &mut Writer<'_>) -> std::fmt::Result {
-        let mut breakers: Vec<_> = self.view.breakers.iter().collect();
-        breakers.sort_by(|a, b| {
-            b.sum.percent_of(b.limit).cmp(&a.sum.percent_of(a.limit)).then_with(|| a.name.cmp(&b.name))
-        });
-        let shown = &breakers[..breakers.len().min(self.max_series)];
+        let shown = &self.surveyed.breakers;
         out.gauges(
             "budget_spent_usd",
             "Sum in the window, by breaker",
@@ -231,11 +235,11 @@ impl Shown {
             shown.iter().map(|b| (vec![("budget", &*b.budget), ("breaker", &*b.name)], level(&b.state))),
         )?;
         let counts = STATES.map(|state| {
-            let n = breakers.iter().filter(|b| &*b.state == state).count();
+            let n = self.surveyed.count(|is| is == state);
             (vec![("state", state)], f64::from(u32::try_from(n).unwrap_or(u32::MAX)))
         });
         out.gauges("breakers", "Breakers by state", counts)?;
-        let left_out = breakers.len().saturating_sub(self.max_series)
+        let left_out = self.surveyed.count(|_| true).saturating_sub(shown.len())
             + self.view.spend.len().saturating_sub(self.max_series);
         out.gauges(
             "series_left_out",

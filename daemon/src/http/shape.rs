@@ -5,15 +5,15 @@ use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use policy::decision::{self, DecisionKind, Effect};
-use policy::engine::{BreakerView, HoldView, NotTripped, View};
+use policy::engine::{BreakerView, HoldView, NotTripped, Tally, View};
 use policy::explain;
 use policy::fact::{GuardAnswer, Observation, Receipt, ReceiptOutcome};
-use policy::money::Money;
 use policy::rule::{Budget, WindowSpec};
 use policy::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::journal::{DecisionRecord, OrderRecord, decision_word, outcome_word};
+use crate::turn::Surveyed;
 
 /// An error on the wire.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,8 +57,10 @@ pub struct Status {
     pub rules_current: bool,
     /// Id of the price book.
     pub prices: String,
-    /// Breakers that are not `Clear`, the furthest first.
+    /// The thousand furthest of the breakers that are not `Clear`.
     pub breakers: Vec<Breaker>,
+    /// Breakers that are not `Clear`.
+    pub breakers_not_clear: usize,
     /// All breakers.
     pub breakers_total: usize,
     /// Holds.
@@ -197,13 +199,9 @@ fn text(at: Option<Timestamp>) -> Option<String> {
 }
 
 impl Status {
-    /// From what the engine shows; the rest is filled in by the server.
+    /// From what the engine shows, and the breakers that are not `Clear`; the rest is filled in by the server.
     #[must_use]
-    pub fn of(view: &View) -> Self {
-        let mut busy: Vec<&BreakerView> = view.breakers.iter().filter(|b| &*b.state != "Clear").collect();
-        busy.sort_by(|a, b| {
-            b.sum.percent_of(b.limit).cmp(&a.sum.percent_of(a.limit)).then(a.name.cmp(&b.name))
-        });
+    pub fn of(view: &View, surveyed: &Surveyed) -> Self {
         let counters = &view.counters;
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -220,8 +218,9 @@ impl Status {
             revision: view.revision.as_deref().map(str::to_owned),
             rules_current: true,
             prices: view.prices.to_string(),
-            breakers: busy.into_iter().map(Breaker::from).collect(),
-            breakers_total: view.breakers.len(),
+            breakers: surveyed.breakers.iter().map(Breaker::from).collect(),
+            breakers_not_clear: surveyed.count(|state| state != "Clear"),
+            breakers_total: surveyed.count(|_| true),
             holds: view.holds.iter().map(Hold::from).collect(),
             sources: view
                 .sources
@@ -268,14 +267,9 @@ pub struct BudgetShape {
 }
 
 impl BudgetShape {
-    /// A budget among what the engine shows.
+    /// A budget, and how its breakers stand.
     #[must_use]
-    pub fn of(budget: &Budget, view: &View) -> Self {
-        let mine: Vec<&BreakerView> = view.breakers.iter().filter(|b| b.budget == budget.name).collect();
-        let mut states = std::collections::BTreeMap::new();
-        for breaker in &mine {
-            *states.entry(breaker.state.to_string()).or_default() += 1;
-        }
+    pub fn of(budget: &Budget, tally: &Tally) -> Self {
         Self {
             name: budget.name.to_string(),
             description: budget.description.to_string(),
@@ -284,8 +278,8 @@ impl BudgetShape {
             limit: budget.limit.amount.exact(),
             window: window_in_words(&budget.window),
             mode: budget.mode.word().to_owned(),
-            states,
-            sum: mine.iter().fold(Money::ZERO, |sum, b| sum.saturating_add(b.sum)).exact(),
+            states: tally.states.iter().map(|(state, count)| ((*state).to_owned(), *count)).collect(),
+            sum: tally.sum.exact(),
         }
     }
 }

@@ -12,6 +12,7 @@
 mod batch;
 mod handle;
 mod run;
+mod survey;
 mod told;
 
 #[cfg(test)]
@@ -34,6 +35,7 @@ use crate::observe::Observed;
 use crate::wiring::{DeadLetters, Envelope, Levers};
 
 pub use handle::{Gone, Handle};
+pub use survey::Surveyed;
 pub use told::longest_window;
 
 /// Rows of usage that one turn takes at most: with them a commit stays within some tens of milliseconds.

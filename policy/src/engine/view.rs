@@ -14,7 +14,7 @@ use crate::time::Timestamp;
 
 use super::{Counters, Engine, SourceStatus, Spend};
 
-/// The state of everything, as of an instant.
+/// The state of everything but the breakers, as of an instant.
 #[derive(Clone, Debug, Serialize)]
 pub struct View {
     /// As of.
@@ -33,8 +33,6 @@ pub struct View {
     pub freeze: Option<String>,
     /// Why the clock is in doubt.
     pub clock_doubt: Option<String>,
-    /// Breakers, in the order in which they were first met.
-    pub breakers: Vec<BreakerView>,
     /// Holds by target.
     pub holds: Vec<HoldView>,
     /// Sources by name.
@@ -108,7 +106,8 @@ pub struct HoldView {
 }
 
 impl Engine {
-    /// The state of everything, as of an instant. A breaker whose window has ended shows the new one.
+    /// The state of everything but the breakers, as of an instant: of those there may be a million, see
+    /// [`Engine::survey`].
     #[must_use]
     pub fn view(&self, now: Timestamp) -> View {
         View {
@@ -120,7 +119,6 @@ impl Engine {
             because: self.posture.because.clone(),
             freeze: self.freeze.clone(),
             clock_doubt: self.clock_doubt.clone(),
-            breakers: (0..self.hot.len()).map(|at| self.breaker_view(at, now)).collect(),
             holds: self.holds.keys().filter_map(|key| self.hold_view(key)).collect(),
             sources: self.sources.iter().map(|(name, status)| (name.clone(), status.clone())).collect(),
             spend: self.spend.clone(),
@@ -170,11 +168,12 @@ impl Engine {
         })
     }
 
+    /// A breaker as of an instant. One whose window has ended shows the new one.
     pub(super) fn breaker_view(&self, at: usize, now: Timestamp) -> BreakerView {
         let (hot, cold) = (&self.hot[at], &self.cold[at]);
         let budget = &self.rules.budgets[usize::from(cold.budget)];
         let rolling = matches!(budget.window, WindowSpec::Rolling(_));
-        let rolled = !rolling && now >= hot.window.end && self.clock_doubt.is_none();
+        let rolled = self.rolled(at, now);
         let window = if rolled || rolling { budget.window.at(now) } else { hot.window };
         let breached = cold.side.as_ref().map_or(0, |s| s.windows.values().filter(|w| w.breached).count());
         BreakerView {

@@ -140,6 +140,31 @@ fn a_part_is_shown_rounded_down() {
 }
 
 #[test]
+fn a_part_is_the_largest_that_is_reached() {
+    let ppm = |spent: i128, limit: i128| {
+        let (spent, limit) = (Money::from_picos(spent), Money::from_picos(limit));
+        let part = spent.percent_of(limit)?;
+        assert!(spent.reaches(part, limit), "{spent:?} of {limit:?}: {part}");
+        let next = Percent::from_ppm(part.ppm() + 1);
+        assert!(!spent.reaches(next, limit), "{spent:?} of {limit:?}: {next}");
+        Some(part.ppm())
+    };
+    let mut state = 7_u128;
+    for bits in 1..127 {
+        state = state.wrapping_mul(0x2360_ED05_1FC6_5DA4_4385_DF64_9FCC_F645).wrapping_add(1);
+        let limit = i128::try_from((state >> 1) >> (126 - bits)).unwrap_or(1).max(1);
+        for spent in [0, 1, limit / 3, limit - 1, limit, limit / 7 * 6, limit.saturating_mul(2)] {
+            assert!(ppm(spent, limit).is_some(), "{spent} of {limit}");
+        }
+    }
+    // Just where a millionfold sum can no longer be held.
+    let edge = i128::MAX / 1_000_000;
+    for spent in [edge - 1, edge, edge + 1] {
+        assert_eq!(ppm(spent, edge), Some(if spent < edge { 999_999 } else { 1_000_000 }));
+    }
+}
+
+#[test]
 fn a_share_is_rounded_as_named() {
     let tenth: Percent = "10%".parse().expect("percent");
     let share = |picos, rounding| Money::from_picos(picos).share(tenth, rounding).map(Money::picos);

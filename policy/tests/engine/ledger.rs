@@ -156,7 +156,7 @@ fn a_model_without_a_price_is_counted_and_paged_and_never_zero() {
     let outcome = world.take(vec![Fact::Usage(batch)]);
     assert_eq!(outcome.usage, [[UsageOutcome::Accepted]]);
     let view = world.engine.view(now);
-    assert_eq!(view.breakers[0].unpriced, 1);
+    assert_eq!(world.engine.breakers(&[0], now)[0].unpriced, 1);
     assert_eq!(view.counters.unpriced, 1);
     assert!(world.pages()[0].contains("claude-from-the-future"), "{:?}", world.pages());
 }

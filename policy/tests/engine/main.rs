@@ -10,5 +10,6 @@ mod nasty;
 mod restarts;
 mod safety;
 mod sharing;
+mod survey;
 mod trips;
 mod world;

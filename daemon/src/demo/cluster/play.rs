@@ -124,7 +124,8 @@ impl Play {
         let mut told = Told::default();
         for look in 0_u32.. {
             let view = self.view().await?;
-            self.tell(&view, &mut told);
+            let breaker = self.breaker().await?;
+            self.tell(breaker.as_ref(), &view, &mut told);
             match hold(&view) {
                 Some(hold) if hold.state == HoldState::Verified => return Ok(()),
                 Some(hold) if matches!(hold.state, HoldState::NotStopped | HoldState::Contested) => {
@@ -143,8 +144,8 @@ impl Play {
         Ok(())
     }
 
-    fn tell(&self, view: &View, told: &mut Told) {
-        if let Some(breaker) = breaker(view) {
+    fn tell(&self, breaker: Option<&BreakerView>, view: &View, told: &mut Told) {
+        if let Some(breaker) = breaker {
             let sum = format!("{BREAKER}: {} of {}", breaker.sum, breaker.limit);
             let tripped = &*breaker.state == "Tripped";
             if (tripped || &*breaker.state == "Warned") && !std::mem::replace(&mut told.warned, true) {
@@ -198,6 +199,10 @@ impl Play {
             ended = self.running.broken() => bail!("the daemon ended: {ended}"),
             view = handle.look(|engine, now| engine.view(now)) => Ok(view?),
         }
+    }
+
+    async fn breaker(&self) -> Result<Option<BreakerView>> {
+        Ok(self.running.handle.look(|engine, now| engine.breaker(BREAKER, now)).await?)
     }
 
     /// Twenty calls of the runaway at 0.20 USD and one of the other tenant, as Bedrock logs them.
@@ -255,10 +260,6 @@ fn config(site: &Site, home: &Path) -> Result<Config> {
         assume: collector::bedrock::Assume::default(),
     }];
     Ok(config)
-}
-
-fn breaker(view: &View) -> Option<&BreakerView> {
-    view.breakers.iter().find(|breaker| &*breaker.name == BREAKER)
 }
 
 fn hold(view: &View) -> Option<&HoldView> {
