@@ -24,6 +24,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 const ROWS: usize = 4096;
 const NEVER: u64 = 1 << 40;
+/// The bar is for so many ids.
+const BAR_IDS: usize = 1_000_000;
 const BAR_MB: f64 = 150.0;
 
 fn rules() -> String {
@@ -166,7 +168,9 @@ async fn run(home: &Path, turns: u64, agents: usize, ids: &[usize]) {
         );
         println!("  /metrics answered in {:.0} ms", asked.as_secs_f64() * 1e3);
         let met = |mb| if mb <= BAR_MB { "yes" } else { "NO" };
-        println!("  bar: RSS at most {BAR_MB} MB: {}, the most ever: {}", met(rss), met(most));
+        if *ids <= BAR_IDS {
+            println!("  bar: RSS at most {BAR_MB} MB: {}, the most ever: {}", met(rss), met(most));
+        }
         match APART.load(Ordering::Relaxed) {
             0 => {}
             kib => println!("  beside it, the process that makes a snapshot: most {:.0} MB", mb(kib)),
