@@ -16,8 +16,8 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::pattern::Pattern;
-use super::places::Places;
-use super::tail::{Left, Sink, Tail};
+use super::places::{Places, common};
+use super::tail::{Left, Sink, Tail, plain};
 use super::{Assume, Parser};
 use crate::blocking::blocking;
 use crate::deadletter::{DeadLetters, Letter, Reason};
@@ -36,9 +36,8 @@ const RETRY: Duration = Duration::from_secs(5);
 pub struct LogFolder {
     /// Name of the source.
     pub name: String,
-    /// A folder, one file, or a glob. Logs are to be rotated by renaming. Where they are copied and cut short
-    /// (logrotate's `copytruncate`), the path must not match the copies: one that is seen while its original
-    /// still stands is another file, and what in it is older than ids are remembered would count twice.
+    /// A folder, one file, or a glob. Files may be renamed, compressed and copied: what was read of one is not
+    /// read again under another name.
     pub path: PathBuf,
     /// How often it is listed. A listing that takes long is made less often, so that it never takes more than
     /// a tenth of one core.
@@ -115,7 +114,7 @@ impl Follower {
         let state = match blocking(|| self.pattern.list()) {
             Ok(files) => {
                 self.looked.retain(|file, _| files.binary_search(file).is_ok());
-                for file in files {
+                for file in self.known_first(files) {
                     self.look_at(file, intake).await?;
                 }
                 self.flush(intake).await?;
@@ -133,6 +132,15 @@ impl Follower {
             Some(fact) => intake.put(Envelope::without_ack(fact)).await,
             None => Ok(()),
         }
+    }
+
+    /// What was read before comes first, each in its order: a copy is read from where its original ends, and by
+    /// then the original has to have been read to its end.
+    fn known_first(&self, files: Vec<PathBuf>) -> impl Iterator<Item = PathBuf> + use<> {
+        let known =
+            |file: &PathBuf| self.looked.contains_key(file) || self.places.knows(&self.pattern.name_of(file));
+        let (known, new): (Vec<_>, Vec<_>) = files.into_iter().partition(known);
+        known.into_iter().chain(new)
     }
 
     /// Reads a file if it is another than before.
@@ -172,8 +180,16 @@ impl Follower {
     ) -> Result<std::io::Result<Option<Left>>, IntakeClosed> {
         let path = self.pattern.name_of(file);
         let key = self.folder.id_key;
-        let now = |path: &str| Tail::fingerprint_of(&self.pattern.file_of(path), key).ok();
-        let known = |fingerprint: &str| self.places.find(&path, fingerprint, now);
+        let other = |path: &str| self.pattern.file_of(path);
+        let known = |fingerprint: &str| {
+            let stands =
+                |path: &str| Tail::fingerprint_of(&other(path), key).is_ok_and(|there| there == fingerprint);
+            let same = |path: &str, most| match (plain(&other(path)), plain(file)) {
+                (Ok(original), Ok(copy)) => common(original, copy, most),
+                _ => 0,
+            };
+            self.places.find(&path, fingerprint, stands, same)
+        };
         let mut tail = match blocking(|| Tail::open(file, key, known)) {
             Ok(tail) => tail,
             Err(error) => return Ok(Err(error)),

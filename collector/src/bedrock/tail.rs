@@ -2,7 +2,7 @@
 //!
 //! A file is known by its path and a fingerprint of its first record (its first line, up to 1 KiB), so that a
 //! file which grows stays the same and a replaced one is new; one whose path is gone is known by its fingerprint
-//! alone, so that a renamed or compressed file stays the same too. Offsets count decompressed bytes. What is no
+//! alone, so that a renamed or compressed file stays the same too, and of a copy what is the same is not read. Offsets count decompressed bytes. What is no
 //! record goes to the dead letters with its place, and the next one is read. What ends in the middle is left:
 //! the file may still be growing; whoever calls decides when that has taken too long.
 
@@ -228,7 +228,8 @@ fn is_gzip(file: &mut File) -> io::Result<bool> {
     Ok(magic == [0x1f, 0x8b])
 }
 
-fn plain(path: &Path) -> io::Result<Box<dyn Read + Send>> {
+/// A file, decompressed where it is a gzip.
+pub(super) fn plain(path: &Path) -> io::Result<Box<dyn Read + Send>> {
     let mut file = File::open(path)?;
     if is_gzip(&mut file)? {
         Ok(Box::new(MultiGzDecoder::new(io::BufReader::new(file))))

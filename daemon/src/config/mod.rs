@@ -99,9 +99,8 @@ pub enum Connect {
 pub struct BedrockSource {
     /// Name of the source. Default `bedrock-log`.
     pub name: String,
-    /// A folder or a glob. Where logs are rotated by `copytruncate`, it must not match the copies: in one that
-    /// is seen beside its original, what is older than `limits.horizon` would count twice. Rotation by renaming
-    /// is safe.
+    /// A folder or a glob. Files may be renamed, compressed and copied (`copytruncate`): what was read of one is
+    /// not read again under another name.
     pub path: String,
     /// How often the folder is listed. Default 500 ms.
     pub poll: Duration,
