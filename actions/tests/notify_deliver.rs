@@ -207,10 +207,30 @@ fn body_of(request: &wiremock::Request) -> serde_json::Value {
 
 #[tokio::test]
 async fn a_try_after_a_clear_no_is_no_repeat() {
-    let bench = Bench::new(|_| vec![chat()]).await;
-    bench.slack.trouble(Trouble::TooMany(1));
-    delivered(bench.deliver(&tripped()).await);
-    assert!(!bench.slack.posted()[0].body.to_string().contains("Repeat"));
+    for trouble in [Trouble::TooMany(1), Trouble::Code("service_unavailable")] {
+        let bench = Bench::new(|_| vec![chat()]).await;
+        bench.slack.trouble(trouble);
+        delivered(bench.deliver(&tripped()).await);
+        assert!(!bench.slack.posted()[0].body.to_string().contains("Repeat"));
+    }
+}
+
+#[tokio::test]
+async fn a_try_after_a_server_that_broke_is_marked_as_a_repeat() {
+    for trouble in [Trouble::Status(503, ""), Trouble::Status(500, "oops"), Trouble::Code("fatal_error")] {
+        let bench = Bench::new(|_| vec![chat()]).await;
+        bench.slack.trouble(trouble);
+        delivered(bench.deliver(&tripped()).await);
+        assert!(bench.slack.posted()[0].body.to_string().contains("Repeat"));
+    }
+    let mut bench = Bench::new(|hooks| vec![webhook(hooks)]).await;
+    let mut patience = actions::notify::Patience::default().resting(|_| Box::pin(std::future::ready(())));
+    patience.retries = 1;
+    bench.notifier = bench.notifier.with_patience(patience);
+    bench.hooks_answer(ResponseTemplate::new(502)).await;
+    let _ = bench.deliver(&tripped()).await;
+    let repeats: Vec<_> = bench.hooked().await.iter().map(|r| body_of(r)["repeat"].clone()).collect();
+    assert_eq!(repeats, [false, true]);
 }
 
 #[tokio::test]

@@ -43,6 +43,8 @@ pub enum NotifyError {
         answer: String,
         /// How long it asked us to wait (`Retry-After`).
         after: Option<Duration>,
+        /// Whether it may have taken the message before it broke: what answers 5xx does not say how far it got.
+        perhaps_taken: bool,
     },
     /// Slack will not take the message's blocks; its plain text it may.
     #[error("{receiver} refused its blocks: {answer}")]
@@ -85,7 +87,12 @@ impl NotifyError {
 
     /// Whether the message may be there all the same: nobody said yes, and nobody said no.
     pub(crate) const fn may_have_arrived(&self) -> bool {
-        matches!(self, Self::TimedOut { .. } | Self::Unreachable { connected: true, .. })
+        matches!(
+            self,
+            Self::TimedOut { .. }
+                | Self::Unreachable { connected: true, .. }
+                | Self::Busy { perhaps_taken: true, .. }
+        )
     }
 
     /// How long the receiver asked us to wait.

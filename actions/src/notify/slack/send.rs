@@ -175,7 +175,9 @@ fn failure(receiver: &str, error: SlackClientError) -> NotifyError {
     };
     match error {
         SlackClientError::ApiError(error) if is_passing(&error.code) => {
-            NotifyError::Busy { receiver, answer: format!("`{}`", error.code), after: None }
+            // Of these Slack says that a part may have succeeded.
+            let perhaps_taken = matches!(&*error.code, "fatal_error" | "internal_error");
+            NotifyError::Busy { receiver, answer: format!("`{}`", error.code), after: None, perhaps_taken }
         }
         SlackClientError::ApiError(error) if is_about_blocks(&error.code) => {
             NotifyError::Blocks { receiver, answer: format!("`{}`", error.code) }
@@ -185,14 +187,15 @@ fn failure(receiver: &str, error: SlackClientError) -> NotifyError {
             NotifyError::Refused { receiver, answer: format!("`{}`", error.code), help }
         }
         SlackClientError::RateLimitError(error) => {
-            NotifyError::Busy { receiver, answer: "429".to_owned(), after: error.retry_after }
+            let (answer, after) = ("429".to_owned(), error.retry_after);
+            NotifyError::Busy { receiver, answer, after, perhaps_taken: false }
         }
         SlackClientError::HttpError(error) => {
             let status = error.status_code;
             let body: String = error.http_response_body.unwrap_or_default().chars().take(ANSWER).collect();
             let answer = if body.is_empty() { status.to_string() } else { format!("{status}, `{body}`") };
             if status.is_server_error() || status.as_u16() == 408 {
-                NotifyError::Busy { receiver, answer, after: None }
+                NotifyError::Busy { receiver, answer, after: None, perhaps_taken: true }
             } else if is_about_blocks(&body) {
                 NotifyError::Blocks { receiver, answer }
             } else {

@@ -101,7 +101,8 @@ fn judge(receiver: &str, status: StatusCode, after: Option<Duration>) -> Result<
     if status.is_success() {
         Ok(())
     } else if status.is_server_error() || matches!(status.as_u16(), 408 | 425 | 429) {
-        Err(NotifyError::Busy { receiver, answer, after })
+        let perhaps_taken = status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT;
+        Err(NotifyError::Busy { receiver, answer, after, perhaps_taken })
     } else if status.is_redirection() {
         Err(NotifyError::Refused {
             receiver,
