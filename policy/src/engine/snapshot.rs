@@ -26,7 +26,7 @@ use super::tell::Returns;
 use super::{Counters, Engine, Positions, Settings, SourceStatus, Spend};
 
 /// Format of the bytes. Raised with every change of a type that is written.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 /// Why bytes are no snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
