@@ -13,6 +13,7 @@ mod judge;
 mod lane;
 mod name;
 mod pending;
+mod positions;
 mod reload;
 mod rollup;
 mod settings;
@@ -42,6 +43,7 @@ use crate::time::{Span, Timestamp};
 
 pub use explain::{NotTripped, NotTrippedReason};
 pub use hold::Hold;
+pub use positions::FileRead;
 pub use settings::Settings;
 pub use snapshot::SnapshotError;
 pub use stop::protection;
@@ -53,9 +55,6 @@ pub use watch::{KUBERNETES, SourceStatus};
 /// Hash maps of the engine have fixed seeds: iteration is never relied on, but nothing may differ
 /// between two runs. Ids that callers choose are hashed under the journal's secret before they get here.
 type FixedMap<K, V> = HashMap<K, V, foldhash::fast::FixedState>;
-
-/// How far each file of each source was read: (source, file) → end offset.
-type Positions = BTreeMap<(Box<str>, Box<str>), u64>;
 
 /// Pairs of tenant and model whose spend is told apart: a caller can make up any number of them.
 const MOST_ACCOUNTS: usize = 1 << 16;
@@ -170,7 +169,7 @@ pub struct Engine {
     inventory: Inventory,
     seen: Seen,
     pending: pending::Pending,
-    positions: Positions,
+    positions: positions::Positions,
     hot: Vec<Hot>,
     cold: Vec<Cold>,
     /// Breakers that time may move.
@@ -212,7 +211,7 @@ impl Engine {
             inventory: Inventory::default(),
             seen: Seen::default(),
             pending: pending::Pending::default(),
-            positions: BTreeMap::new(),
+            positions: positions::Positions::default(),
             hot: Vec::new(),
             cold: Vec::new(),
             armed: BTreeSet::new(),
@@ -276,6 +275,7 @@ impl Engine {
             Fact::Settings(settings) => {
                 self.settings = Settings { id_key: self.settings.id_key, ..(**settings).clone() };
             }
+            Fact::FilesGone(gone) => self.positions.forget(gone),
         }
     }
 
@@ -287,12 +287,8 @@ impl Engine {
 
     /// How far each file of a source was read, for the source to go on from.
     #[must_use]
-    pub fn positions_of(&self, source: &str) -> BTreeMap<Box<str>, u64> {
-        self.positions
-            .iter()
-            .filter(|((from, _), _)| &**from == source)
-            .map(|((_, file), end)| (file.clone(), *end))
-            .collect()
+    pub fn positions_of(&self, source: &str) -> BTreeMap<Box<str>, FileRead> {
+        self.positions.of(source)
     }
 
     /// The spend total of a tenant and model; beyond the bound, that of all further ones together.
