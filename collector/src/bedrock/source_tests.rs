@@ -2,7 +2,8 @@
 
 use std::io::Write as _;
 
-use policy::fact::{SourceState, UsageOutcome};
+use policy::engine::{Engine, Settings};
+use policy::fact::{Clock, RefusedReason, SourceState, UsageOutcome};
 use tokio::sync::mpsc;
 
 use super::*;
@@ -254,6 +255,57 @@ async fn a_file_that_is_gone_for_long_is_forgotten_and_one_that_stands_never() {
     assert!(bench.ids().await.is_empty(), "what stands is not read again");
     bench.write("gone.jsonl", line("gone.jsonl"));
     assert_eq!(bench.ids().await, ["gone.jsonl"], "the engine decides whether it is new");
+}
+
+/// What a real engine makes of a pass that ends `days` after the records of these tests.
+async fn outcomes(bench: &mut Bench, engine: &mut Engine, days: i64) -> Vec<UsageOutcome> {
+    let (intake, mut taken) = Intake::new(64);
+    let facts = tokio::spawn(async move {
+        let mut facts = Vec::new();
+        while let Some(envelope) = taken.recv().await {
+            let _ = envelope.ack.map(|ack| ack.send(Ack::Done));
+            facts.push(envelope.fact);
+        }
+        facts
+    });
+    bench.follower.pass(&intake).await.unwrap();
+    drop(intake);
+    engine.step(after(days), &facts.await.unwrap()).usage.concat()
+}
+
+/// So many days after the records of these tests.
+fn after(days: i64) -> Clock {
+    let record = Timestamp::parse_rfc3339("2026-11-20T10:15:04Z").unwrap();
+    Clock { wall: record.plus(Span::from_hours(24 * days)), mono: 0 }
+}
+
+#[tokio::test]
+async fn what_comes_back_after_it_was_forgotten_is_refused_also_after_a_restart() {
+    let (mut bench, mut engine) = (Bench::new(), Engine::new(Settings::new(IdKey([1, 2]), "test")));
+    let text = line("a1") + &line("a2");
+    bench.write("a.jsonl", &text);
+    bench.write("b.jsonl", line("b1"));
+    let accepted = UsageOutcome::Accepted;
+    assert_eq!(outcomes(&mut bench, &mut engine, 40).await, [accepted; 3], "a backlog counts");
+    std::fs::remove_file(bench.dir.path().join("logs/a.jsonl")).unwrap();
+    assert!(outcomes(&mut bench, &mut engine, 40).await.is_empty());
+    let later = now().plus(Span::from_hours(1));
+    bench.forget(later).await;
+    let files = bench.forget(later).await;
+    let gone = FilesGone { source: "bedrock-log".into(), files };
+    let _ = engine.step(after(40), &[Fact::FilesGone(gone)]);
+    let positions = engine.positions_of("bedrock-log");
+    assert_eq!(positions.len(), 1, "{positions:?}");
+    bench.follower = follower(&bench.dir.path().join("logs"), &bench.letters, positions);
+    bench.write("a.jsonl", &text);
+    let late = UsageOutcome::Refused(RefusedReason::TooLate);
+    assert_eq!(outcomes(&mut bench, &mut engine, 41).await, [late; 2]);
+    bench.append("a.jsonl", &line("a3"));
+    assert_eq!(
+        outcomes(&mut bench, &mut engine, 41).await,
+        [late],
+        "and no less so now that it is known again"
+    );
 }
 
 #[tokio::test]
