@@ -4,26 +4,37 @@
 //! file that was renamed, moved or compressed must keep its position, or all that is older would count again.
 //! A copy beside its original is another file, which begins where the two begin to differ: what of it is the
 //! same was counted with the original.
+//!
+//! A file that is gone for long is forgotten, here and in the engine: logs come as a new file every few minutes. If
+//! it comes back it is read as a new one; ids know what is young in it, and the engine refuses what is old.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
+
+use policy::engine::FileRead;
+use policy::time::Timestamp;
+
+/// Files that are forgotten at once, at most: a fact has to stay small.
+const FORGET_AT_ONCE: usize = 4096;
 
 /// Positions of all files of a folder.
 #[derive(Debug)]
 pub(super) struct Places {
-    /// Offset by `path#fingerprint`.
-    offsets: BTreeMap<Box<str>, u64>,
+    /// By `path#fingerprint`.
+    files: BTreeMap<Box<str>, FileRead>,
     /// The names that each fingerprint was read under.
     names: BTreeMap<Box<str>, Vec<Box<str>>>,
+    /// Those that were gone when last asked.
+    gone: BTreeSet<Box<str>>,
 }
 
 impl Places {
-    pub(super) fn new(offsets: BTreeMap<Box<str>, u64>) -> Self {
+    pub(super) fn new(files: BTreeMap<Box<str>, FileRead>) -> Self {
         let mut names: BTreeMap<Box<str>, Vec<Box<str>>> = BTreeMap::new();
-        for name in offsets.keys() {
+        for name in files.keys() {
             names.entry(fingerprint_of(name).into()).or_default().push(name.clone());
         }
-        Self { offsets, names }
+        Self { files, names, gone: BTreeSet::new() }
     }
 
     /// The name under which a file is kept, and how far it was read.
@@ -39,10 +50,10 @@ impl Places {
         same: impl Fn(&str, u64) -> u64,
     ) -> (String, u64) {
         let name = format!("{path}#{fingerprint}");
-        if let Some(offset) = self.offsets.get(&*name) {
-            return (name, *offset);
+        if let Some(read) = self.files.get(&*name) {
+            return (name, read.end);
         }
-        let kept = |name: &str| self.offsets.get(name).copied().unwrap_or(0);
+        let kept = |name: &str| self.files.get(name).map_or(0, |read| read.end);
         let names = self.names.get(fingerprint).map_or(&[][..], Vec::as_slice);
         let (standing, gone): (Vec<_>, Vec<_>) = names.iter().partition(|name| stands(path_of(name)));
         let copied = standing.into_iter().map(|name| same(path_of(name), kept(name))).max().unwrap_or(0);
@@ -55,24 +66,46 @@ impl Places {
     /// Whether a file under that path was ever read.
     pub(super) fn knows(&self, path: &str) -> bool {
         let begin: Box<str> = format!("{path}#").into();
-        self.offsets.range(begin.clone()..).next().is_some_and(|(name, _)| name.starts_with(&*begin))
+        self.files.range(begin.clone()..).next().is_some_and(|(name, _)| name.starts_with(&*begin))
     }
 
-    /// A file was read to there.
-    pub(super) fn read(&mut self, name: &str, offset: u64) {
-        let before = match self.offsets.get_mut(name) {
-            Some(known) => std::mem::replace(known, offset),
-            None => self.offsets.insert(name.into(), offset).unwrap_or(0),
+    /// A file was read to there, at that time: what it holds is no newer.
+    pub(super) fn read(&mut self, name: &str, end: u64, now: Timestamp) {
+        let read = FileRead { end, newest: now };
+        let before = match self.files.get_mut(name) {
+            Some(known) => Some(std::mem::replace(known, read)),
+            None => self.files.insert(name.into(), read),
         };
         // Empty files all have one fingerprint, and none of them is a copy of another.
-        if before == 0 && offset > 0 {
+        if before.is_none_or(|before| before.end == 0) && end > 0 {
             self.names.entry(fingerprint_of(name).into()).or_default().push(name.into());
         }
     }
 
+    /// Forgets files that hold nothing newer than `before` and were gone this time and the last; gives their
+    /// names. `stand` are the names of all that are there.
+    pub(super) fn forget(&mut self, stand: &BTreeSet<&str>, before: Timestamp) -> Vec<Box<str>> {
+        let old = self.files.iter().filter(|(_, read)| read.newest < before);
+        let gone = old.map(|(name, _)| name).filter(|name| !stand.contains(&***name)).cloned();
+        let gone: BTreeSet<_> = gone.take(FORGET_AT_ONCE).collect();
+        let forgotten: Vec<_> = gone.intersection(&self.gone).cloned().collect();
+        for name in &forgotten {
+            self.files.remove(name);
+            let fingerprint = fingerprint_of(name);
+            if let Some(names) = self.names.get_mut(fingerprint) {
+                names.retain(|known| known != name);
+                if names.is_empty() {
+                    self.names.remove(fingerprint);
+                }
+            }
+        }
+        self.gone = gone;
+        forgotten
+    }
+
     #[cfg(test)]
-    pub(super) fn offsets(&self) -> BTreeMap<Box<str>, u64> {
-        self.offsets.clone()
+    pub(super) fn files(&self) -> BTreeMap<Box<str>, FileRead> {
+        self.files.clone()
     }
 }
 

@@ -5,13 +5,16 @@
 //! keeps them in the journal with the facts, so there is no second record of what was read. A few batches may
 //! be under way at once; a pass ends when all of them are durable. What is no record goes to the dead letters
 //! with its place, and so does the beginning of a record (or of a gzip) that has not grown for a while; when
-//! the file grows after all, it is read on. Prompts are never kept.
+//! the file grows after all, it is read on. What was read of a file is remembered while it stands and for a
+//! while after. Prompts are never kept.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use policy::fact::{Fact, IdKey, UsageBatchBuilder};
+use policy::engine::FileRead;
+use policy::fact::{Fact, FilesGone, IdKey, UsageBatchBuilder};
+use policy::time::{Span, Timestamp};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -30,6 +33,12 @@ const ROWS: usize = 4096;
 const IN_FLIGHT: usize = 4;
 /// Between two tries of a file that cannot be read.
 const RETRY: Duration = Duration::from_secs(5);
+/// Between two looks for files that are gone. One is forgotten at the second look that misses it, so that a folder
+/// which is away for a moment is not forgotten.
+const FORGET_EVERY: Duration = Duration::from_secs(3600);
+/// For how long what was read of a file is remembered after its newest row, although the file is gone: longer than
+/// any month. While a file stands, it is remembered.
+const REMEMBERED: Span = Span::from_hours(35 * 24);
 
 /// A folder of logs.
 #[derive(Debug)]
@@ -37,7 +46,8 @@ pub struct LogFolder {
     /// Name of the source.
     pub name: String,
     /// A folder, one file, or a glob. Files may be renamed, compressed and copied: what was read of one is not
-    /// read again under another name.
+    /// read again under another name. One that is gone is forgotten 35 days after its newest record; from then on
+    /// what comes late and is as old as that is refused, since it may have been counted.
     pub path: PathBuf,
     /// How often it is listed. A listing that takes long is made less often, so that it never takes more than
     /// a tenth of one core.
@@ -49,7 +59,7 @@ pub struct LogFolder {
     /// Secret of ids.
     pub id_key: IdKey,
     /// How far each file is durable, by its name with fingerprint.
-    pub positions: BTreeMap<Box<str>, u64>,
+    pub positions: BTreeMap<Box<str>, FileRead>,
     /// Where goes what is no record.
     pub letters: DeadLetters,
 }
@@ -62,6 +72,8 @@ type Look = (u64, Option<SystemTime>);
 struct Looked {
     look: Look,
     at: Instant,
+    /// The name it is kept under.
+    name: Option<Box<str>>,
     left: Option<Left>,
     unreadable: Option<String>,
 }
@@ -77,6 +89,7 @@ struct Follower {
     under_way: VecDeque<oneshot::Receiver<Ack>>,
     pulse: Pulse,
     caught_up: bool,
+    next_forget: Instant,
 }
 
 impl LogFolder {
@@ -105,6 +118,7 @@ impl Follower {
             under_way: VecDeque::new(),
             pulse: Pulse::new(&folder.name),
             caught_up: false,
+            next_forget: Instant::now() + FORGET_EVERY,
             folder,
         }
     }
@@ -123,6 +137,10 @@ impl Follower {
                     self.batch.set_catching_up(false);
                     intake.put(Envelope::without_ack(self.pulse.caught_up())).await?;
                 }
+                if self.next_forget <= Instant::now() {
+                    self.next_forget = Instant::now() + FORGET_EVERY;
+                    self.forget(now().minus(REMEMBERED), intake).await?;
+                }
                 let trouble = self.looked.values().find_map(|looked| looked.unreadable.clone());
                 trouble.map_or(Ok(()), Err)
             }
@@ -132,6 +150,20 @@ impl Follower {
             Some(fact) => intake.put(Envelope::without_ack(fact)).await,
             None => Ok(()),
         }
+    }
+
+    /// Forgets files that are gone and hold nothing newer than `before`. Where nothing is there at all, or some of it
+    /// cannot be read, there is no telling which are gone. A fact that is lost costs nothing: the next start
+    /// knows the files again.
+    async fn forget(&mut self, before: Timestamp, intake: &Intake) -> Result<(), IntakeClosed> {
+        let stand: Option<BTreeSet<_>> = self.looked.values().map(|looked| looked.name.as_deref()).collect();
+        let Some(stand) = stand.filter(|stand| !stand.is_empty()) else { return Ok(()) };
+        let files = self.places.forget(&stand, before);
+        if files.is_empty() {
+            return Ok(());
+        }
+        let gone = FilesGone { source: self.folder.name.as_str().into(), files };
+        intake.put(Envelope::without_ack(Fact::FilesGone(gone))).await
     }
 
     /// What was read before comes first, each in its order: a copy is read from where its original ends, and by
@@ -156,8 +188,11 @@ impl Follower {
                 return Ok(());
             }
         }
-        let (left, unreadable) = match self.read(&file, intake).await? {
-            Ok(left) => (left, None),
+        let (name, left, unreadable) = match self.read(&file, intake).await? {
+            Ok(left) => {
+                let name = left.name.as_str().into();
+                (Some(name), Some(left).filter(|left| !left.bytes.is_empty() || left.error.is_some()), None)
+            }
             Err(error) => {
                 let why = format!("cannot read `{}`: {error}", file.display());
                 let known = self.looked.get(&file).is_some_and(|l| l.unreadable.as_ref() == Some(&why));
@@ -165,19 +200,15 @@ impl Follower {
                     let letter = Letter::new(&self.folder.name, Reason::Unreadable, &why, &[]);
                     self.folder.letters.put(&letter.at(&self.pattern.name_of(&file), 0));
                 }
-                (None, Some(why))
+                (None, None, Some(why))
             }
         };
-        self.looked.insert(file, Looked { look, at: Instant::now(), left, unreadable });
+        self.looked.insert(file, Looked { look, at: Instant::now(), name, left, unreadable });
         Ok(())
     }
 
     /// Reads a file to its end; gives what is left there.
-    async fn read(
-        &mut self,
-        file: &Path,
-        intake: &Intake,
-    ) -> Result<std::io::Result<Option<Left>>, IntakeClosed> {
+    async fn read(&mut self, file: &Path, intake: &Intake) -> Result<std::io::Result<Left>, IntakeClosed> {
         let path = self.pattern.name_of(file);
         let key = self.folder.id_key;
         let other = |path: &str| self.pattern.file_of(path);
@@ -204,12 +235,12 @@ impl Follower {
                     letters: &self.folder.letters,
                 })
             });
-            self.places.read(&tail.name, tail.offset);
+            self.places.read(&tail.name, tail.offset, now());
             if self.batch.len() >= ROWS {
                 self.flush(intake).await?;
             }
             if let Some(left) = left {
-                return Ok(Ok(Some(left).filter(|left| !left.bytes.is_empty() || left.error.is_some())));
+                return Ok(Ok(left));
             }
         }
     }
@@ -241,6 +272,12 @@ impl Follower {
             None => Ok(()),
         }
     }
+}
+
+/// The wall clock. One that stands before 1970 makes nothing old.
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// What has not grown for a while is a dead letter; if it grows after all, it is read on.

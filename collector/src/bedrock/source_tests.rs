@@ -2,7 +2,8 @@
 
 use std::io::Write as _;
 
-use policy::fact::{SourceState, UsageOutcome};
+use policy::engine::{Engine, Settings};
+use policy::fact::{Clock, RefusedReason, SourceState, UsageOutcome};
 use tokio::sync::mpsc;
 
 use super::*;
@@ -61,6 +62,17 @@ impl Bench {
         self.pass().await.0
     }
 
+    /// The names that are told to be forgotten.
+    async fn forget(&mut self, before: Timestamp) -> Vec<Box<str>> {
+        let (intake, mut taken) = Intake::new(1);
+        self.follower.forget(before, &intake).await.unwrap();
+        match taken.try_recv() {
+            Ok(Envelope { fact: Fact::FilesGone(gone), .. }) => gone.files,
+            Ok(other) => panic!("unexpected {other:?}"),
+            Err(_) => Vec::new(),
+        }
+    }
+
     /// Reasons of the dead letters so far, with their places.
     fn reasons(&self) -> Vec<(String, u64)> {
         let Ok(entries) = std::fs::read_dir(self.dir.path().join("letters")) else { return Vec::new() };
@@ -70,7 +82,7 @@ impl Bench {
     }
 }
 
-fn follower(path: &Path, letters: &DeadLetters, positions: BTreeMap<Box<str>, u64>) -> Follower {
+fn follower(path: &Path, letters: &DeadLetters, positions: BTreeMap<Box<str>, FileRead>) -> Follower {
     Follower::new(LogFolder {
         name: "bedrock-log".to_owned(),
         path: path.to_owned(),
@@ -138,7 +150,7 @@ async fn a_restart_goes_on_from_what_was_durable_also_within_a_gzip() {
     bench.write("b.jsonl", line("b1"));
     bench.write("c.json.gz", gzip(&line("c1")));
     assert_eq!(bench.ids().await, ["b1", "c1"]);
-    let positions = bench.follower.places.offsets();
+    let positions = bench.follower.places.files();
     bench.append("b.jsonl", &line("b2"));
     bench.write("c.json.gz", [gzip(&line("c1")), gzip(&line("c2"))].concat());
     bench.follower = follower(&bench.dir.path().join("logs"), &bench.letters, positions);
@@ -192,7 +204,7 @@ async fn of_a_copy_beside_its_original_only_what_differs_is_read() {
     bench.append("m.jsonl", &line("a4"));
     bench.write("e.jsonl", a1.clone() + &a2 + &line("a4"));
     assert_eq!(bench.ids().await, ["a4"]);
-    let positions = bench.follower.places.offsets();
+    let positions = bench.follower.places.files();
     bench.append("e.jsonl", &line("e1"));
     bench.follower = follower(&bench.dir.path().join("logs"), &bench.letters, positions);
     assert_eq!(bench.ids().await, ["e1"], "nor after a restart");
@@ -216,6 +228,109 @@ async fn a_log_that_is_copied_and_cut_short_is_counted_once() {
     assert_eq!(bench.ids().await, ["b2"]);
     bench.write("now.jsonl", "");
     assert!(bench.ids().await.is_empty());
+}
+
+/// Logs come as a new file every few minutes.
+#[tokio::test]
+async fn a_file_that_is_gone_for_long_is_forgotten_and_one_that_stands_never() {
+    let mut bench = Bench::new();
+    let logs = bench.dir.path().join("logs");
+    for file in ["cut.jsonl", "gone.jsonl", "moved.jsonl", "stands.jsonl"] {
+        bench.write(file, line(file));
+    }
+    assert_eq!(bench.ids().await.len(), 4);
+    std::fs::remove_file(logs.join("gone.jsonl")).unwrap();
+    std::fs::rename(logs.join("moved.jsonl"), logs.join("archive.jsonl")).unwrap();
+    bench.write("cut.jsonl", line("cut-again"));
+    assert_eq!(bench.ids().await, ["cut-again"]);
+    let (long_ago, later) = (now().minus(REMEMBERED), now().plus(Span::from_hours(1)));
+    assert!(bench.forget(long_ago).await.is_empty(), "what is young may come back");
+    assert!(bench.forget(long_ago).await.is_empty());
+    assert!(bench.forget(later).await.is_empty(), "it may be away for a moment");
+    let names = bench.forget(later).await;
+    let paths: Vec<_> = names.iter().map(|name| name.split('#').next().unwrap()).collect();
+    assert_eq!(paths, ["cut.jsonl", "gone.jsonl"], "of a log that was cut short, what it was before");
+    assert!(bench.forget(later).await.is_empty(), "said once");
+    assert_eq!(bench.follower.places.files().len(), 3);
+    assert!(bench.ids().await.is_empty(), "what stands is not read again");
+    bench.write("gone.jsonl", line("gone.jsonl"));
+    assert_eq!(bench.ids().await, ["gone.jsonl"], "the engine decides whether it is new");
+}
+
+/// What a real engine makes of a pass that ends `days` after the records of these tests.
+async fn outcomes(bench: &mut Bench, engine: &mut Engine, days: i64) -> Vec<UsageOutcome> {
+    let (intake, mut taken) = Intake::new(64);
+    let facts = tokio::spawn(async move {
+        let mut facts = Vec::new();
+        while let Some(envelope) = taken.recv().await {
+            let _ = envelope.ack.map(|ack| ack.send(Ack::Done));
+            facts.push(envelope.fact);
+        }
+        facts
+    });
+    bench.follower.pass(&intake).await.unwrap();
+    drop(intake);
+    engine.step(after(days), &facts.await.unwrap()).usage.concat()
+}
+
+/// So many days after the records of these tests.
+fn after(days: i64) -> Clock {
+    let record = Timestamp::parse_rfc3339("2026-11-20T10:15:04Z").unwrap();
+    Clock { wall: record.plus(Span::from_hours(24 * days)), mono: 0 }
+}
+
+#[tokio::test]
+async fn what_comes_back_after_it_was_forgotten_is_refused_also_after_a_restart() {
+    let (mut bench, mut engine) = (Bench::new(), Engine::new(Settings::new(IdKey([1, 2]), "test")));
+    let text = line("a1") + &line("a2");
+    bench.write("a.jsonl", &text);
+    bench.write("b.jsonl", line("b1"));
+    let accepted = UsageOutcome::Accepted;
+    assert_eq!(outcomes(&mut bench, &mut engine, 40).await, [accepted; 3], "a backlog counts");
+    std::fs::remove_file(bench.dir.path().join("logs/a.jsonl")).unwrap();
+    assert!(outcomes(&mut bench, &mut engine, 40).await.is_empty());
+    let later = now().plus(Span::from_hours(1));
+    bench.forget(later).await;
+    let files = bench.forget(later).await;
+    let gone = FilesGone { source: "bedrock-log".into(), files };
+    let _ = engine.step(after(40), &[Fact::FilesGone(gone)]);
+    let positions = engine.positions_of("bedrock-log");
+    assert_eq!(positions.len(), 1, "{positions:?}");
+    bench.follower = follower(&bench.dir.path().join("logs"), &bench.letters, positions);
+    bench.write("a.jsonl", &text);
+    let late = UsageOutcome::Refused(RefusedReason::TooLate);
+    assert_eq!(outcomes(&mut bench, &mut engine, 41).await, [late; 2]);
+    bench.append("a.jsonl", &line("a3"));
+    assert_eq!(
+        outcomes(&mut bench, &mut engine, 41).await,
+        [late],
+        "and no less so now that it is known again"
+    );
+}
+
+#[tokio::test]
+async fn nothing_is_forgotten_of_a_folder_that_is_away_or_not_wholly_readable() {
+    let mut bench = Bench::new();
+    let logs = bench.dir.path().join("logs");
+    let later = now().plus(Span::from_hours(1));
+    bench.write("b.jsonl", line("b1"));
+    bench.ids().await;
+    std::fs::rename(&logs, bench.dir.path().join("away")).unwrap();
+    std::fs::create_dir(&logs).unwrap();
+    bench.ids().await;
+    for _ in 0..3 {
+        assert!(bench.forget(later).await.is_empty());
+    }
+    std::os::unix::fs::symlink("/proc/self/mem", logs.join("a.json")).unwrap();
+    bench.write("c.jsonl", line("c1"));
+    bench.ids().await;
+    for _ in 0..3 {
+        assert!(bench.forget(later).await.is_empty());
+    }
+    std::fs::remove_file(logs.join("a.json")).unwrap();
+    bench.ids().await;
+    assert!(bench.forget(later).await.is_empty());
+    assert_eq!(bench.forget(later).await.len(), 1);
 }
 
 #[tokio::test]

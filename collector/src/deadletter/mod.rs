@@ -255,7 +255,10 @@ pub const fn explain(reason: RefusedReason) -> &'static str {
 const fn remedy(reason: RefusedReason) -> &'static str {
     match reason {
         RefusedReason::TooFarAhead => "correct the sender's clock and send it again",
-        RefusedReason::TooLate => "bring it as a log file, where its place proves that it is new",
+        RefusedReason::TooLate => {
+            "bring it as a log file, where its place proves that it is new; from a log file it comes for the second \
+             time, or is as old as files that went away over a month ago, and was most likely counted with them"
+        }
         RefusedReason::AbsurdCount => "correct the sender, and send the true counts under the same id",
     }
 }

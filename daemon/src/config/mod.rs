@@ -103,7 +103,8 @@ pub struct BedrockSource {
     /// Name of the source. Default `bedrock-log`.
     pub name: String,
     /// A folder or a glob. Files may be renamed, compressed and copied (`copytruncate`): what was read of one is
-    /// not read again under another name.
+    /// not read again under another name. Old files may be removed; what is brought back, or comes for the first
+    /// time, more than 35 days late may be refused as `too_late`, with its price.
     pub path: String,
     /// How often the folder is listed. Default 500 ms.
     pub poll: Duration,

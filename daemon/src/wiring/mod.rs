@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use policy::decision::{Notice, Order};
-use policy::engine::Letter;
+use policy::engine::{FileRead, Letter};
 use policy::fact::IdKey;
 use policy::inventory::ObjectKey;
 use policy::rule::{Mode, RuleSet};
@@ -40,7 +40,7 @@ pub struct SourceContext {
     /// The secret of ids.
     pub id_key: IdKey,
     /// How far each file was read and made durable.
-    pub positions: BTreeMap<Box<str>, u64>,
+    pub positions: BTreeMap<Box<str>, FileRead>,
     /// Ends the source.
     pub stop: CancellationToken,
 }

@@ -14,6 +14,7 @@ mod lane;
 mod name;
 mod pending;
 mod raise;
+mod positions;
 mod reload;
 mod remode;
 mod rollup;
@@ -44,6 +45,7 @@ use crate::time::{Span, Timestamp};
 
 pub use explain::{NotTripped, NotTrippedReason};
 pub use hold::Hold;
+pub use positions::FileRead;
 pub use settings::Settings;
 pub use snapshot::SnapshotError;
 pub use stop::protection;
@@ -55,9 +57,6 @@ pub use watch::{KUBERNETES, SourceStatus};
 /// Hash maps of the engine have fixed seeds: iteration is never relied on, but nothing may differ
 /// between two runs. Ids that callers choose are hashed under the journal's secret before they get here.
 type FixedMap<K, V> = HashMap<K, V, foldhash::fast::FixedState>;
-
-/// How far each file of each source was read: (source, file) → end offset.
-type Positions = BTreeMap<(Box<str>, Box<str>), u64>;
 
 /// Pairs of tenant and model whose spend is told apart: a caller can make up any number of them.
 const MOST_ACCOUNTS: usize = 1 << 16;
@@ -172,7 +171,7 @@ pub struct Engine {
     inventory: Inventory,
     seen: Seen,
     pending: pending::Pending,
-    positions: Positions,
+    positions: positions::Positions,
     hot: Vec<Hot>,
     cold: Vec<Cold>,
     /// Breakers that time may move.
@@ -214,7 +213,7 @@ impl Engine {
             inventory: Inventory::default(),
             seen: Seen::default(),
             pending: pending::Pending::default(),
-            positions: BTreeMap::new(),
+            positions: positions::Positions::default(),
             hot: Vec::new(),
             cold: Vec::new(),
             armed: BTreeSet::new(),
@@ -278,6 +277,7 @@ impl Engine {
             Fact::Settings(settings) => {
                 self.settings = Settings { id_key: self.settings.id_key, ..(**settings).clone() };
             }
+            Fact::FilesGone(gone) => self.positions.forget(gone),
         }
     }
 
@@ -289,12 +289,8 @@ impl Engine {
 
     /// How far each file of a source was read, for the source to go on from.
     #[must_use]
-    pub fn positions_of(&self, source: &str) -> BTreeMap<Box<str>, u64> {
-        self.positions
-            .iter()
-            .filter(|((from, _), _)| &**from == source)
-            .map(|((_, file), end)| (file.clone(), *end))
-            .collect()
+    pub fn positions_of(&self, source: &str) -> BTreeMap<Box<str>, FileRead> {
+        self.positions.of(source)
     }
 
     /// The spend total of a tenant and model; beyond the bound, that of all further ones together.

@@ -21,9 +21,10 @@ use crate::time::Timestamp;
 use super::hold::Hold;
 use super::index::Index;
 use super::pending::Pending;
+use super::positions::Positions;
 use super::stop::Stop;
 use super::tell::Returns;
-use super::{Counters, Engine, Positions, Settings, SourceStatus, Spend};
+use super::{Counters, Engine, Settings, SourceStatus, Spend};
 
 /// Format of the bytes. Raised with every change of a type that is written.
 const VERSION: u32 = 4;

@@ -61,7 +61,7 @@ impl Engine {
             }
         }
         self.scratch = lanes;
-        self.advance_positions(batch);
+        self.positions.advance(batch, self.now.plus(self.settings.max_ahead));
         outcomes
     }
 
@@ -386,22 +386,7 @@ impl Engine {
     fn is_new_by_position(&self, batch: &UsageBatch, row: &Usage) -> bool {
         let Some(position) = row.position else { return false };
         let Some(file) = batch.files.get(position.file as usize) else { return false };
-        let key = (batch.source.clone(), file.clone());
-        self.positions.get(&key).is_none_or(|read| position.end > *read)
-    }
-
-    /// The furthest row of each file is where its source goes on after a restart.
-    fn advance_positions(&mut self, batch: &UsageBatch) {
-        let mut ends = vec![0_u64; batch.files.len()];
-        for position in batch.rows.iter().filter_map(|row| row.position) {
-            if let Some(end) = ends.get_mut(position.file as usize) {
-                *end = position.end.max(*end);
-            }
-        }
-        for (file, end) in batch.files.iter().zip(ends).filter(|(_, end)| *end > 0) {
-            let read = self.positions.entry((batch.source.clone(), file.clone())).or_default();
-            *read = end.max(*read);
-        }
+        self.positions.prove_new(&batch.source, file, position.end, row.occurred_at)
     }
 }
 

@@ -15,8 +15,8 @@ pub use command::{Command, CommandKind};
 pub use health::{SourceHealth, SourceState};
 pub use receipt::{GuardAnswer, GuardCheck, Observation, PriorState, Receipt, ReceiptOutcome};
 pub use usage::{
-    FactId, IdKey, InstanceUse, Origin, OriginRef, Position, Quantities, RefusedReason, Usage, UsageBatch,
-    UsageBatchBuilder, UsageFlags, UsageOutcome, UsageRef,
+    FactId, FilesGone, IdKey, InstanceUse, Origin, OriginRef, Position, Quantities, RefusedReason, Usage,
+    UsageBatch, UsageBatchBuilder, UsageFlags, UsageOutcome, UsageRef,
 };
 
 pub(crate) use usage::words;
@@ -61,6 +61,8 @@ pub enum Fact {
     Trouble(Trouble),
     /// The configuration says otherwise from now on. The id key stays what it was.
     Settings(Box<Settings>),
+    /// How far those files were read may be forgotten.
+    FilesGone(FilesGone),
 }
 
 /// Something is wrong with the daemon itself (a disk that fills, a replay that differs).

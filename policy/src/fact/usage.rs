@@ -194,6 +194,15 @@ pub struct Position {
     pub end: u64,
 }
 
+/// Files of a source that it has not seen for long, and does not expect back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FilesGone {
+    /// Name of the source.
+    pub source: Box<str>,
+    /// Their names, as in [`UsageBatch::files`].
+    pub files: Vec<Box<str>>,
+}
+
 /// Bits that say how sure the figures are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsageFlags(pub u16);

@@ -1,9 +1,9 @@
 //! Adding up: once, exactly, in any order.
 
 use policy::engine::Engine;
-use policy::fact::{Fact, RefusedReason, UsageFlags, UsageOutcome};
+use policy::fact::{Fact, FilesGone, Position, RefusedReason, UsageFlags, UsageOutcome};
 use policy::rule::Mode;
-use policy::time::Span;
+use policy::time::{Span, Timestamp};
 
 use crate::world::{World, at, daily, usd};
 
@@ -102,11 +102,54 @@ fn beyond_the_horizon_only_a_position_proves_that_a_fact_is_new() {
     assert_eq!(outcome.usage, [[UsageOutcome::Refused(RefusedReason::TooLate)]]);
     let Fact::Usage(mut batch) = pushed else { panic!("usage") };
     batch.files = vec!["2026/11/a.jsonl".into()];
-    batch.rows[0].position = Some(policy::fact::Position { file: 0, end: 700 });
+    batch.rows[0].position = Some(Position { file: 0, end: 700 });
     let outcome = world.take(vec![Fact::Usage(batch.clone()), Fact::Usage(batch)]);
     let again = UsageOutcome::Refused(RefusedReason::TooLate);
     assert_eq!(outcome.usage, [[UsageOutcome::Accepted], [again]], "read once, by its place in the file");
-    assert_eq!(world.engine.positions_of("gateway").get("2026/11/a.jsonl"), Some(&700));
+    assert_eq!(world.engine.positions_of("gateway").get("2026/11/a.jsonl").unwrap().end, 700);
+}
+
+#[test]
+fn a_file_that_was_forgotten_counts_no_second_time_and_what_is_newer_than_it_still_counts() {
+    let mut world = World::new();
+    let now = world.clock.wall;
+    let old = |days: i64| now.minus(Span::from_hours(24 * days));
+    let row = |world: &World, file: &str, at: Timestamp, end: u64| {
+        let Fact::Usage(mut batch) = world.usage(&format!("{file}-{end}"), "acme", "10", at, false) else {
+            panic!("usage")
+        };
+        batch.files = vec![file.into()];
+        batch.rows[0].position = Some(Position { file: 0, end });
+        Fact::Usage(batch)
+    };
+    let first =
+        [row(&world, "a", old(41), 700), row(&world, "a", old(40), 1400), row(&world, "b", old(45), 700)];
+    let outcome = world.take(first.to_vec());
+    assert_eq!(outcome.usage, [[UsageOutcome::Accepted]; 3]);
+
+    let files = vec!["a".into(), "never-seen".into()];
+    world.take(vec![Fact::FilesGone(FilesGone { source: "gateway".into(), files })]);
+    let known: Vec<_> = world.engine.positions_of("gateway").into_keys().collect();
+    assert_eq!(known, ["b".into()]);
+    world.engine = Engine::restore(&world.engine.snapshot()).unwrap();
+
+    // It comes back: also its second row, by when it is known again.
+    let again: Vec<_> = first[..2].iter().flat_map(|fact| world.take(vec![fact.clone()]).letters).collect();
+    let reasons: Vec<_> = again.iter().map(|letter| (letter.reason, letter.amount)).collect();
+    assert_eq!(reasons, [(RefusedReason::TooLate, Some(usd("10"))); 2]);
+    // Under a new name, too.
+    let copy = row(&world, "c", old(40), 1400);
+    let newer =
+        [row(&world, "b", old(39), 1400), row(&world, "c", old(39), 2100), row(&world, "d", old(3), 700)];
+    let outcome = world.take([&[copy], &newer[..]].concat());
+    let late = UsageOutcome::Refused(RefusedReason::TooLate);
+    let counted = UsageOutcome::Accepted;
+    assert_eq!(outcome.usage, [[late], [counted], [counted], [counted]]);
+
+    // Another source has files of its own.
+    let Fact::Usage(mut batch) = row(&world, "a", old(41), 700) else { panic!("usage") };
+    batch.source = "other".into();
+    assert_eq!(world.take(vec![Fact::Usage(batch)]).usage, [[counted]]);
 }
 
 #[test]
