@@ -42,5 +42,4 @@ pub mod price;
 pub mod rule;
 pub mod subject;
 pub mod time;
-pub mod units;
 pub mod window;
