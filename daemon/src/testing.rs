@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use policy::engine::{Letter, Settings};
-use policy::fact::{Fact, IdKey, OriginRef, Quantities, UsageBatchBuilder, UsageFlags, UsageRef};
+use policy::engine::Letter;
+use policy::fact::{Fact, IdKey, OriginRef, Quantities, Settings, UsageBatchBuilder, UsageFlags, UsageRef};
 use policy::inventory::{Inventory, InventoryChange, Namespace, ObjectKey, ScaledObject, Workload};
 use policy::money::{Money, Percent};
 use policy::price::TokenCounts;

@@ -35,7 +35,7 @@ mod tests;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use policy::engine::Settings;
+use policy::fact::Settings;
 use rusqlite::Connection;
 
 pub use checkpoint::Checkpointer;

@@ -5,8 +5,7 @@ use std::io::Read as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
-use policy::engine::Settings;
-use policy::fact::IdKey;
+use policy::fact::{IdKey, Settings};
 use rusqlite::{Connection, params};
 
 use super::rollup::Rollups;

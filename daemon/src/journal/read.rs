@@ -4,8 +4,7 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
 use policy::decision::{Decision, DecisionId, Effect, Notice, Order, OrderId};
-use policy::engine::Settings;
-use policy::fact::{Clock, Fact, Receipt};
+use policy::fact::{Clock, Fact, Receipt, Settings};
 use policy::inventory::ObjectKey;
 use policy::money::Money;
 use policy::time::Timestamp;

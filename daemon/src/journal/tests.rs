@@ -5,9 +5,9 @@ use policy::decision::{
     Blast, Decision, DecisionId, DecisionKind, Effect, HoldState, Notice, Order, OrderId, Severity, Times,
     Why,
 };
-use policy::engine::{Outcome, Rollup, Settings, Spend};
+use policy::engine::{Outcome, Rollup, Spend};
 use policy::fact::{
-    Clock, Fact, PriorState, Quantities, Receipt, ReceiptOutcome, UsageBatchBuilder, UsageFlags,
+    Clock, Fact, PriorState, Quantities, Receipt, ReceiptOutcome, Settings, UsageBatchBuilder, UsageFlags,
     UsageOutcome, UsageRef,
 };
 use policy::inventory::ObjectKey;

@@ -15,7 +15,6 @@ mod name;
 mod pending;
 mod reload;
 mod rollup;
-mod settings;
 mod snapshot;
 mod stop;
 mod tell;
@@ -31,7 +30,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::breaker::{Cold, Hot};
 use crate::decision::{Decision, DecisionId, DecisionKind, Notice, Order, OrderId, PageTopic};
-use crate::fact::{Clock, Fact, Posture, RefusedReason, UsageOutcome};
+use crate::fact::{Clock, Fact, Posture, RefusedReason, Settings, UsageOutcome};
 use crate::inventory::{Inventory, ObjectKey};
 use crate::ledger::Seen;
 use crate::money::Money;
@@ -41,7 +40,6 @@ use crate::time::{Span, Timestamp};
 
 pub use explain::{NotTripped, NotTrippedReason};
 pub use hold::Hold;
-pub use settings::Settings;
 pub use snapshot::SnapshotError;
 pub use stop::protection;
 pub use usage::MOST_COUNT;

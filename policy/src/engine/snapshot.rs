@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::breaker::{Cold, Hot};
 use crate::decision::{DecisionId, OrderId};
-use crate::fact::{Clock, Posture};
+use crate::fact::{Clock, Posture, Settings};
 use crate::inventory::{Inventory, ObjectKey};
 use crate::ledger::Seen;
 use crate::price::PriceBook;
@@ -23,7 +23,7 @@ use super::index::Index;
 use super::pending::Pending;
 use super::stop::Stop;
 use super::tell::Returns;
-use super::{Counters, Engine, Positions, Settings, SourceStatus, Spend};
+use super::{Counters, Engine, Positions, SourceStatus, Spend};
 
 /// Format of the bytes. Raised with every change of a type that is written.
 const VERSION: u32 = 3;

@@ -241,8 +241,7 @@ pub const KUBERNETES: &str = "kubernetes";
 mod tests {
     use super::*;
     use crate::breaker::Hot;
-    use crate::engine::Settings;
-    use crate::fact::IdKey;
+    use crate::fact::{IdKey, Settings};
     use crate::window::Window;
 
     #[test]

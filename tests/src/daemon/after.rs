@@ -5,8 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result};
 use daemon::journal::{Journal, OrderRecord};
 use policy::decision::DecisionId;
-use policy::engine::Settings;
-use policy::fact::ReceiptOutcome;
+use policy::fact::{ReceiptOutcome, Settings};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
