@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::decision::{ArmingCause, DecisionId, LargeCharge};
+use crate::decision::{ArmingCause, LargeCharge};
 use crate::fact::GuardCheck;
+use crate::id::DecisionId;
 use crate::inventory::ObjectKey;
 use crate::money::{Money, Percent, Rounding};
 use crate::rule::{Budget, WindowSpec};

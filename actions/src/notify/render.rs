@@ -5,9 +5,10 @@
 //! runs`. Below `enforce` it says what would be. What the rule says of windows and of giving back is taken
 //! from the budget as it stands, since the notice holds what was decided and not the rule.
 
-use policy::decision::{Decision, DecisionKind, HoldState, Notice, PageTopic};
+use policy::decision::{Decision, DecisionKind, HoldState, Notice};
 use policy::fact::{GuardAnswer, GuardCheck};
 use policy::inventory::ObjectKey;
+use policy::page::PageTopic;
 use policy::rule::{Budget, Mode};
 
 use super::held;

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use policy::decision::{Notice, Order, PageTopic};
+use policy::decision::{Notice, Order};
 use policy::fact::{Fact, Trouble};
+use policy::page::PageTopic;
 use policy::rule::Mode;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};

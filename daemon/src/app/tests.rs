@@ -7,9 +7,10 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use policy::decision::{Notice, Order, PageTopic};
+use policy::decision::{Notice, Order};
 use policy::fact::{Fact, Posture, Receipt, ReceiptOutcome};
 use policy::inventory::ObjectKey;
+use policy::page::PageTopic;
 use policy::rule::Mode;
 use policy::time::{Span, Timestamp};
 use tokio::sync::mpsc;

@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
-use policy::decision::{Decision, DecisionId, Effect, Notice, Order, OrderId};
+use policy::decision::{Decision, Effect, Notice, Order};
 use policy::fact::{Clock, Fact, Receipt, Settings};
+use policy::id::{DecisionId, OrderId};
 use policy::inventory::ObjectKey;
 use policy::money::Money;
 use policy::time::Timestamp;

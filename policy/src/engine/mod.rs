@@ -29,11 +29,13 @@ use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::breaker::{Cold, Hot};
-use crate::decision::{Decision, DecisionId, DecisionKind, Notice, Order, OrderId, PageTopic};
+use crate::decision::{Decision, DecisionKind, Notice, Order};
 use crate::fact::{Clock, Fact, Posture, RefusedReason, Settings, UsageOutcome};
+use crate::id::{DecisionId, OrderId};
 use crate::inventory::{Inventory, ObjectKey};
 use crate::ledger::Seen;
 use crate::money::Money;
+use crate::page::PageTopic;
 use crate::price::PriceBook;
 use crate::rule::{Mode, RuleSet};
 use crate::time::{Span, Timestamp};

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::breaker::{Cold, Hot};
-use crate::decision::{DecisionId, OrderId};
 use crate::fact::{Clock, Posture, Settings};
+use crate::id::{DecisionId, OrderId};
 use crate::inventory::{Inventory, ObjectKey};
 use crate::ledger::Seen;
 use crate::price::PriceBook;

@@ -1,7 +1,8 @@
 //! What time brings: clocks that disagree, sources and a cluster that fall silent, graces that end.
 
-use crate::decision::{DecisionKind, PageTopic};
+use crate::decision::DecisionKind;
 use crate::fact::{Clock, Posture, SourceHealth, SourceState, Trouble};
+use crate::page::PageTopic;
 use crate::time::{Span, Timestamp};
 
 use super::{Engine, Outcome};

@@ -23,8 +23,8 @@ pub use usage::{
 
 pub(crate) use usage::words;
 
-use crate::decision::PageTopic;
 use crate::inventory::InventoryChange;
+use crate::page::PageTopic;
 use crate::rule::{Mode, RuleSet};
 use crate::time::Timestamp;
 
