@@ -4,8 +4,7 @@ use super::super::diagnose::DiagnosticKind as Kind;
 use super::super::file::{Node, Shape, Spot};
 use super::super::read::{Keys, RefKind, Sink, all_of, shortened};
 use super::super::{Attribution, Delegate, PrincipalRule};
-use crate::attribution::short_principal;
-use crate::subject::FieldName;
+use crate::subject::{FieldName, short_principal};
 
 const ATTRIBUTION: Keys = Keys {
     known: &["delegates", "principals", "namespaceLabels", "claims", "maxNewSubjectsPerSource"],
