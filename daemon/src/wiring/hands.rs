@@ -23,10 +23,10 @@ use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::Actuator;
 use crate::app::Leading;
 use crate::clock::Clock;
 use crate::config::{Cluster, Config};
+use crate::edge::Actuator;
 use crate::turn::Handle;
 
 /// How often an order that finds a full queue is offered again.
