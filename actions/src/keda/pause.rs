@@ -11,13 +11,13 @@ use policy::inventory::ObjectKey;
 use policy::time::Span;
 use tokio::time::{Instant, sleep};
 
-use super::object::Seen;
 use super::standing::{self, Standing};
 use super::{End, Halt, TRIES, Work};
 use crate::api_error::{ApiError, Conflict};
 use crate::failpoint;
 use crate::gateway::Pass;
 use crate::guard::lets_through;
+use crate::scaled_object::Seen;
 use crate::undo::Marks;
 use crate::verify::{StopView, look_at_stop, proven, unreadable};
 use crate::workload::ScaleSeen;

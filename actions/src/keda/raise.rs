@@ -5,10 +5,10 @@ use policy::fact::{GuardAnswer, ReceiptOutcome};
 use policy::inventory::ObjectKey;
 use tokio::time::Instant;
 
-use super::object::Seen;
 use super::pause::{holds, look_on};
 use super::{End, Halt, TRIES, Work};
 use crate::failpoint;
+use crate::scaled_object::Seen;
 use crate::undo::PAUSED_REPLICAS;
 use crate::workload::ScaleSeen;
 

@@ -9,12 +9,12 @@ use policy::inventory::ObjectKey;
 use policy::time::Span;
 use tokio::time::{Instant, sleep};
 
-use super::object::{Seen, is_false};
 use super::pause::replaced;
 use super::{End, Halt, TRIES, Work};
 use crate::api_error::{ApiError, Conflict};
 use crate::failpoint;
 use crate::gateway::{Gateway, Warrant};
+use crate::scaled_object::{Seen, is_false};
 use crate::undo::{MANAGER, PAUSED, PAUSED_REPLICAS};
 use crate::verify::{look_at_restore, proven, unreadable};
 
