@@ -12,8 +12,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
-use policy::decision::{Order, OrderId};
+use policy::decision::Order;
 use policy::fact::{GuardAnswer, Receipt, ReceiptOutcome};
+use policy::id::OrderId;
 use policy::inventory::ObjectKey;
 use policy::time::Span;
 use tokio::sync::{Notify, Semaphore};

@@ -16,7 +16,7 @@ use policy::inventory::ObjectKey;
 use policy::rule::{Guardrail, Mode, PROTECTED_NAMESPACES};
 use policy::time::Timestamp;
 
-use crate::keda::operator::Version;
+use crate::operator::Version;
 
 /// What kind of write is asked about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

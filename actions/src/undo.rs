@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 
 pub use policy::annotation::{HOLDERS, INSTALL, INSTANCE, ORDER, PAUSED, PAUSED_REPLICAS, PRIOR};
-use policy::decision::OrderId;
 use policy::fact::PriorState;
+use policy::id::OrderId;
 use serde_json::{Map, Value};
 
 /// Field manager of every write of ours. A stable name that people may put into GitOps ignore lists.

@@ -10,7 +10,7 @@ use policy::inventory::ObjectKey;
 
 use crate::api_error::ApiError;
 use crate::gateway::Gateway;
-use crate::keda::object::Seen;
+use crate::scaled_object::Seen;
 use crate::undo::{ORDER, PAUSED_REPLICAS};
 use crate::workload::ScaleSeen;
 

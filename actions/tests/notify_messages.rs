@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 use actions::notify::slack::slack_post;
 use actions::notify::webhook::webhook_body;
 use actions::notify::{Message, render};
-use policy::decision::{ArmingCause, DecisionKind, HoldState, PageTopic, ReleaseCause};
+use policy::decision::{ArmingCause, DecisionKind, HoldState, ReleaseCause};
+use policy::page::PageTopic;
 use scenes::{Scene, all};
 
 fn folder() -> PathBuf {

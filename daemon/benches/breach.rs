@@ -13,13 +13,15 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use collector::envelope::Envelope;
 use daemon::app::{App, Deps, Running};
 use daemon::clock::SystemClock;
 use daemon::config::{Config, Overrides};
+use daemon::edge::{Actuator, Nothing};
 use daemon::keeper::Every;
 use daemon::observe::Counted;
 use daemon::turn::Handle;
-use daemon::wiring::{Actuator, Envelope, Nothing, compile};
+use daemon::wiring::compile;
 use policy::decision::Order;
 use policy::fact::{Fact, OriginRef, Quantities, UsageBatchBuilder, UsageFlags, UsageRef};
 use policy::inventory::{Inventory, InventoryChange, Namespace, ObjectKey, ScaledObject};

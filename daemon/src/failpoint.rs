@@ -1,9 +1,8 @@
 //! The instants of the daemon at which a crash is tried: around each commit, by what it makes durable, and
 //! around each message. Those of an action are in [`actions::failpoint`], which also says how to arm one.
 
+use policy::decision::Order;
 use policy::fact::{Fact, ReceiptOutcome};
-
-use crate::journal::TurnRecord;
 
 actions::failpoints! {
     JOURNAL_BEFORE_COMMIT = "journal::before_commit": "Any turn is written, and not committed.";
@@ -20,32 +19,32 @@ actions::failpoints! {
     MESSAGE_SETTLED = "message::settled": "The notice is settled.";
 }
 
-/// A turn is written and about to be committed.
-pub(crate) fn before_commit(record: &TurnRecord<'_>) {
+/// A turn of these facts is written, with the orders that came of it, and about to be committed.
+pub(crate) fn before_commit(facts: &[Fact], orders: &[Order]) {
     let points = [JOURNAL_BEFORE_COMMIT, USAGE_BEFORE_COMMIT, ORDER_BEFORE_COMMIT, RECEIPT_BEFORE_COMMIT];
-    reached(record, points);
+    reached(facts, orders, points);
 }
 
-/// A turn is durable.
-pub(crate) fn after_commit(record: &TurnRecord<'_>) {
+/// It is durable.
+pub(crate) fn after_commit(facts: &[Fact], orders: &[Order]) {
     let points = [JOURNAL_AFTER_COMMIT, USAGE_AFTER_COMMIT, ORDER_AFTER_COMMIT, RECEIPT_AFTER_COMMIT];
-    reached(record, points);
+    reached(facts, orders, points);
 }
 
 /// The points of a commit, by what is in it.
-fn reached(record: &TurnRecord<'_>, [any, usage, order, receipt]: [actions::failpoint::Point; 4]) {
+fn reached(facts: &[Fact], orders: &[Order], [any, usage, order, receipt]: [actions::failpoint::Point; 4]) {
     // A constant: without the feature there is nothing to look for.
     if !fail::has_failpoints() {
         return;
     }
     any.reached();
-    if record.facts.iter().any(|fact| matches!(fact, Fact::Usage(_))) {
+    if facts.iter().any(|fact| matches!(fact, Fact::Usage(_))) {
         usage.reached();
     }
-    if !record.outcome.orders.is_empty() {
+    if !orders.is_empty() {
         order.reached();
     }
-    if record.facts.iter().any(is_of_an_action) {
+    if facts.iter().any(is_of_an_action) {
         receipt.reached();
     }
 }

@@ -8,6 +8,7 @@ pub mod cmd;
 pub mod config;
 pub mod demo;
 mod durable;
+pub mod edge;
 pub mod failpoint;
 pub mod http;
 pub mod journal;

@@ -10,8 +10,17 @@ use std::sync::Arc;
 use policy::fact::{Command, CommandKind};
 
 use crate::config::Config;
+use crate::edge::Actuator;
 use crate::turn::{Gone, Handle};
-use crate::wiring::{Actuator, emergency};
+
+/// Name of the marker file in the data folder.
+const FILE: &str = "freeze";
+
+/// The file that says frozen. Where there is no cluster it is the only marker.
+#[must_use]
+pub fn file(config: &Config) -> PathBuf {
+    config.data_dir.join(FILE)
+}
 
 /// The marker, in the cluster where there is one, and a file in the data folder.
 #[derive(Clone)]
@@ -30,7 +39,7 @@ impl FreezeMarker {
     /// The marker of that daemon.
     #[must_use]
     pub fn new(config: &Config, actuator: Option<Arc<dyn Actuator>>) -> Self {
-        Self { actuator, file: emergency::file(config) }
+        Self { actuator, file: file(config) }
     }
 
     /// A file that a person wrote while no daemon ran freezes the engine, with its words.

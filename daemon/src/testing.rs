@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use policy::engine::{Letter, Settings};
-use policy::fact::{Fact, IdKey, OriginRef, Quantities, UsageBatchBuilder, UsageFlags, UsageRef};
+use collector::envelope::Intake;
+use policy::engine::Letter;
+use policy::fact::{Fact, IdKey, OriginRef, Quantities, Settings, UsageBatchBuilder, UsageFlags, UsageRef};
 use policy::inventory::{Inventory, InventoryChange, Namespace, ObjectKey, ScaledObject, Workload};
 use policy::money::{Money, Percent};
 use policy::price::TokenCounts;
@@ -22,8 +23,7 @@ use crate::clock::ManualClock;
 use crate::journal::Journal;
 use crate::journal::disk::Reserve;
 use crate::replay::replay;
-use crate::turn::{Handle, Parts, Telling, Turn, TurnError};
-use crate::wiring::{DeadLetters, Intake, Levers};
+use crate::turn::{DeadLetters, Handle, Levers, Parts, Telling, Turn, TurnError};
 use policy::decision::Order;
 
 /// A model that the embedded book has.

@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::time::Instant;
 
-use policy::engine::{Engine, Settings};
+use policy::engine::Engine;
 use policy::fact::{
-    Clock, Fact, IdKey, OriginRef, Quantities, UsageBatch, UsageBatchBuilder, UsageFlags, UsageRef,
+    Clock, Fact, IdKey, OriginRef, Quantities, Settings, UsageBatch, UsageBatchBuilder, UsageFlags, UsageRef,
 };
 use policy::price::{Tier, TokenCounts};
 use policy::rule::{

@@ -24,7 +24,7 @@
 use crate::fact::Origin;
 use crate::inventory::Inventory;
 use crate::rule::{Attribution, Delegate};
-use crate::subject::{Subject, Trust, field};
+use crate::subject::{Subject, Trust, field, short_principal};
 
 pub use crate::rule::glob_matches;
 
@@ -173,33 +173,6 @@ fn take_labels(subject: &mut Subject, rules: &Attribution, inventory: &Inventory
             fix(subject, key, value, &format!("label {key} of namespace {namespace}"));
         }
     }
-}
-
-/// An IAM or STS ARN as account and name: `arn:aws:sts::111122223333:assumed-role/search/session` is
-/// `111122223333:role/search`. The session is dropped (its caller chooses it), and so is the path (names are
-/// unique in an account without it, and STS does not show it). `None` for anything else.
-#[must_use]
-pub fn short_principal(arn: &str) -> Option<String> {
-    let mut parts = arn.splitn(6, ':');
-    let (scheme, partition, service) = (parts.next()?, parts.next()?, parts.next()?);
-    let (region, account, resource) = (parts.next()?, parts.next()?, parts.next()?);
-    if scheme != "arn" || !partition.starts_with("aws") || !region.is_empty() || !is_account(account) {
-        return None;
-    }
-    let (kind, rest) = resource.split_once('/').unwrap_or((resource, ""));
-    let last = rest.rsplit('/').next().unwrap_or_default();
-    let (kind, name) = match (service, kind) {
-        ("sts", "assumed-role") => ("role", rest.split('/').next().unwrap_or_default()),
-        ("iam", "role" | "user") => (kind, last),
-        ("sts", "federated-user") => (kind, rest),
-        ("iam" | "sts", "root") if rest.is_empty() => return Some(format!("{account}:root")),
-        _ => return None,
-    };
-    (!name.is_empty() && !name.contains(':')).then(|| format!("{account}:{kind}/{name}"))
-}
-
-fn is_account(text: &str) -> bool {
-    text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// Whether a pattern names a principal. Account and name are matched apart, so that a `*` in one never

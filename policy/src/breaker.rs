@@ -3,19 +3,23 @@
 //! A breaker is cut in two. [`Hot`] is one cache line: what every charge touches. [`Cold`] is everything
 //! else, touched when a mark is crossed. Both are plain state; the engine decides.
 
+mod moments;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::burn::Moment;
-use crate::decision::{ArmingCause, DecisionId, LargeCharge};
+use crate::decision::{ArmingCause, LargeCharge};
 use crate::fact::GuardCheck;
+use crate::id::DecisionId;
 use crate::inventory::ObjectKey;
 use crate::money::{Money, Percent, Rounding};
 use crate::rule::{Budget, WindowSpec};
 use crate::subject::Trust;
 use crate::time::{Span, Timestamp};
 use crate::window::Window;
+
+pub use moments::Moment;
 
 /// How many of the largest charges a breaker keeps for its why.
 pub const LARGEST: usize = 3;

@@ -1,35 +1,15 @@
 //! Decisions, with their why; the orders and notices that follow from them.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
 use crate::burn::Burn;
 use crate::fact::{GuardAnswer, PriorState};
+use crate::id::{DecisionId, OrderId};
 use crate::inventory::ObjectKey;
 use crate::money::{Money, Percent};
+use crate::page::PageTopic;
 use crate::rule::{Mode, Place};
 use crate::time::Timestamp;
-
-/// Number of a decision: counts up in one journal.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct DecisionId(pub u64);
-
-/// Number of an order: counts up in one journal.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct OrderId(pub u64);
-
-impl fmt::Display for DecisionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "d{}", self.0)
-    }
-}
-
-impl fmt::Display for OrderId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "o{}", self.0)
-    }
-}
 
 /// A breaker in one window: the budget, the instance, and when the window began and ends.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -148,27 +128,6 @@ pub enum ReleaseCause {
     Reset(String),
     /// A person released the object or all.
     Person(String),
-}
-
-/// What a page about ourselves is about. A closed list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum PageTopic {
-    /// A model without a price was used under a budget.
-    Unpriced,
-    /// A source is stale.
-    SourceStale,
-    /// The cluster was not heard for 120 s.
-    InventoryStale,
-    /// The clocks disagree.
-    Clock,
-    /// A rule change brought breakers over.
-    RuleChange,
-    /// A source brings more new subjects than it may.
-    SubjectCap,
-    /// Marked objects that the journal does not know.
-    Orphans,
-    /// The daemon may not do what it was configured to do.
-    Posture,
 }
 
 /// Why a decision was made: enough to tell a person, and to check it by hand.

@@ -9,13 +9,12 @@
 //! unit, with another currency or with more digits than fit is refused, never guessed.
 
 mod text;
+mod units;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 pub use text::MoneyError;
-pub(crate) use text::{plain_decimal, strip_unit};
-
-pub use crate::units::{HourRate, Percent, TokenRate};
+pub use units::{HourRate, Percent, TokenRate};
 
 /// An amount of money in pico-dollars (10⁻¹² USD). Negative only as a correction or a difference.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

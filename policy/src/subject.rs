@@ -138,6 +138,33 @@ impl fmt::Display for Subject {
     }
 }
 
+/// An IAM or STS ARN as account and name: `arn:aws:sts::111122223333:assumed-role/search/session` is
+/// `111122223333:role/search`. The session is dropped (its caller chooses it), and so is the path (names are
+/// unique in an account without it, and STS does not show it). `None` for anything else.
+#[must_use]
+pub fn short_principal(arn: &str) -> Option<String> {
+    let mut parts = arn.splitn(6, ':');
+    let (scheme, partition, service) = (parts.next()?, parts.next()?, parts.next()?);
+    let (region, account, resource) = (parts.next()?, parts.next()?, parts.next()?);
+    if scheme != "arn" || !partition.starts_with("aws") || !region.is_empty() || !is_account(account) {
+        return None;
+    }
+    let (kind, rest) = resource.split_once('/').unwrap_or((resource, ""));
+    let last = rest.rsplit('/').next().unwrap_or_default();
+    let (kind, name) = match (service, kind) {
+        ("sts", "assumed-role") => ("role", rest.split('/').next().unwrap_or_default()),
+        ("iam", "role" | "user") => (kind, last),
+        ("sts", "federated-user") => (kind, rest),
+        ("iam" | "sts", "root") if rest.is_empty() => return Some(format!("{account}:root")),
+        _ => return None,
+    };
+    (!name.is_empty() && !name.contains(':')).then(|| format!("{account}:{kind}/{name}"))
+}
+
+fn is_account(text: &str) -> bool {
+    text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

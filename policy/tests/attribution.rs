@@ -1,10 +1,10 @@
 //! The trust rule, row by row.
 
-use policy::attribution::{attribute, short_principal};
+use policy::attribution::attribute;
 use policy::fact::Origin;
 use policy::inventory::{Inventory, Namespace};
 use policy::rule::{Attribution, Compiled, SourceFile, compile};
-use policy::subject::{Subject, Trust};
+use policy::subject::{Subject, Trust, short_principal};
 
 const ROLE: &str =
     "arn:aws:sts::111122223333:assumed-role/team-search-agent/eks-prod-east-researche-0f5b7a52";

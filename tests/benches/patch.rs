@@ -12,9 +12,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use collector::envelope::Envelope;
 use daemon::app::{App, Running};
 use daemon::config::{Config, Overrides};
-use daemon::wiring::Envelope;
 use futures::StreamExt as _;
 use kube::api::{Api, DynamicObject, Patch, PatchParams, WatchEvent, WatchParams};
 use policy::engine::KUBERNETES;

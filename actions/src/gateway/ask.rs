@@ -13,8 +13,8 @@ use super::{Gateway, Pass, Warrant};
 use crate::api_error::ApiError;
 use crate::freeze::{self, FreezeError, FreezeNote};
 use crate::guard::{self, Deed, Evidence, FreezeSeen};
-use crate::keda::object::Seen;
-use crate::keda::operator::Version;
+use crate::operator::Version;
+use crate::scaled_object::Seen;
 
 impl Gateway {
     /// Asks the guard about an object that was just read, without counting it as stopped.

@@ -29,10 +29,10 @@ use crate::api_error::ApiError;
 use crate::blast::Stopped;
 use crate::freeze::Marker;
 use crate::guard::Deed;
-use crate::keda::object;
-use crate::keda::operator::Version;
 use crate::live::Live;
 use crate::now::Now;
+use crate::operator::Version;
+use crate::scaled_object;
 
 /// Who we are and where things are.
 #[derive(Clone, Debug)]
@@ -169,7 +169,7 @@ impl Gateway {
     }
 
     fn scaled_objects(&self, namespace: &str) -> Api<DynamicObject> {
-        Api::namespaced_with(self.client.clone(), namespace, &object::resource())
+        Api::namespaced_with(self.client.clone(), namespace, &scaled_object::resource())
     }
 
     async fn ask<T>(

@@ -15,8 +15,8 @@ use tokio::time::Instant;
 
 use super::Gateway;
 use crate::api_error::ApiError;
-use crate::keda::object::{self, Seen};
-use crate::keda::operator::Version;
+use crate::operator::Version;
+use crate::scaled_object::{self, Seen};
 use crate::undo::Marks;
 use crate::workload::{self, ScaleSeen};
 
@@ -125,7 +125,7 @@ impl Gateway {
     /// # Errors
     /// The list could not be had whole; a part of it is never given.
     pub async fn marked_objects(&self) -> Result<Vec<Marked>, ApiError> {
-        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &object::resource());
+        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &scaled_object::resource());
         let mut marked = Vec::new();
         let mut params = ListParams::default().limit(PAGE);
         loop {

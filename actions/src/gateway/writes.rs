@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{Gateway, Pass};
 use crate::api_error::ApiError;
 use crate::guard::Deed;
-use crate::keda::object::Seen;
+use crate::scaled_object::Seen;
 use crate::undo::{MANAGER, Marks};
 use crate::workload::{self, ScaleSeen};
 

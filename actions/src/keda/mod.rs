@@ -4,8 +4,6 @@
 //! and writes only what is missing. That is what a crash between a write and its receipt needs, and what a
 //! request without an answer needs.
 
-pub mod object;
-pub mod operator;
 pub(crate) mod pause;
 pub(crate) mod prove;
 pub(crate) mod raise;

@@ -8,7 +8,6 @@ use policy::fact::{GuardAnswer, PriorState, ReceiptOutcome};
 use policy::inventory::ObjectKey;
 use tokio::time::Instant;
 
-use super::object::Seen;
 use super::prove::{Proof, Stop, Stopper};
 use super::standing::{self, Standing};
 use super::{End, Halt, Next, TRIES, Work};
@@ -16,6 +15,7 @@ use crate::api_error::{ApiError, Conflict};
 use crate::failpoint;
 use crate::gateway::Pass;
 use crate::guard::lets_through;
+use crate::scaled_object::Seen;
 use crate::undo::Marks;
 use crate::workload::ScaleSeen;
 

@@ -5,11 +5,11 @@ use policy::fact::{GuardAnswer, ReceiptOutcome};
 use policy::inventory::ObjectKey;
 use tokio::time::Instant;
 
-use super::object::Seen;
 use super::prove::{Proof, Stop, Stopper};
 use super::standing::holds;
 use super::{End, Halt, Next, TRIES, Work};
 use crate::failpoint;
+use crate::scaled_object::Seen;
 use crate::undo::PAUSED_REPLICAS;
 use crate::workload::ScaleSeen;
 

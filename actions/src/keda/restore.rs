@@ -9,13 +9,13 @@ use policy::inventory::ObjectKey;
 use policy::time::Span;
 use tokio::time::Instant;
 
-use super::object::{Seen, is_false};
 use super::pause::replaced;
 use super::prove::Proof;
 use super::{End, Halt, Next, TRIES, Work};
 use crate::api_error::{ApiError, Conflict};
 use crate::failpoint;
 use crate::gateway::{Gateway, Warrant};
+use crate::scaled_object::{Seen, is_false};
 use crate::undo::{MANAGER, PAUSED, PAUSED_REPLICAS};
 
 /// What became of the release of one object.

@@ -6,8 +6,8 @@
 use policy::fact::PriorState;
 use policy::inventory::ObjectKey;
 
-use super::object::{Seen, is_false};
-use super::operator::Version;
+use crate::operator::Version;
+use crate::scaled_object::{Seen, is_false};
 use crate::undo::{PAUSED, PAUSED_REPLICAS};
 use crate::workload::ScaleSeen;
 

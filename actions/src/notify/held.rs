@@ -7,7 +7,7 @@ use policy::decision::HoldState;
 use policy::inventory::ObjectKey;
 
 use super::message::Action;
-use super::render::{Scene, Told, action, give_back};
+use super::scene::{Scene, Told, action, give_back};
 use super::words;
 
 pub(super) fn tell(scene: &Scene<'_>, target: &ObjectKey, to: HoldState, detail: &str) -> Told {

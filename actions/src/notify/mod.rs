@@ -18,6 +18,7 @@ mod message;
 mod patience;
 mod receiver;
 mod render;
+mod scene;
 mod secret;
 pub mod slack;
 mod visible;

@@ -5,54 +5,19 @@
 //! runs`. Below `enforce` it says what would be. What the rule says of windows and of giving back is taken
 //! from the budget as it stands, since the notice holds what was decided and not the rule.
 
-use policy::decision::{Decision, DecisionKind, HoldState, Notice, PageTopic};
+use policy::decision::{Decision, DecisionKind, HoldState, Notice};
 use policy::fact::{GuardAnswer, GuardCheck};
 use policy::inventory::ObjectKey;
+use policy::page::PageTopic;
 use policy::rule::{Budget, Mode};
 
 use super::held;
 use super::message::{Action, Field, Message, Standing, TargetLine};
+use super::scene::{Scene, Told, action, give_back};
 use super::words;
 
 /// Charges that a message lists.
 const CHARGES: usize = 3;
-
-/// What one kind of decision adds to the frame that all messages share.
-#[derive(Default)]
-pub(super) struct Told {
-    pub title: String,
-    pub lines: Vec<String>,
-    pub targets: Vec<TargetLine>,
-    pub actions: Vec<Action>,
-    /// Whether something is stopped or about to be, so that people ask when it comes back.
-    pub stops: bool,
-}
-
-/// What all the kinds need.
-pub(super) struct Scene<'a> {
-    pub notice: &'a Notice,
-    pub budget: Option<&'a Budget>,
-    pub who: &'a str,
-    /// "spent 50.12 USD of 50.00 USD today (tenant-daily)".
-    pub spent: String,
-}
-
-impl Scene<'_> {
-    pub(super) fn breaker(&self) -> &str {
-        self.notice.decision.why.breaker.as_ref().map_or("breakerbox", |b| &b.name)
-    }
-
-    /// The state of each held object that the notice lists.
-    pub(super) fn held(&self) -> Vec<TargetLine> {
-        let proven = self.notice.times.verified_at.filter(|_| self.notice.targets.len() == 1);
-        let line = |(target, state): &(ObjectKey, HoldState)| TargetLine {
-            target: target.clone(),
-            standing: Standing::Held(*state),
-            words: words::state(*state, proven),
-        };
-        self.notice.targets.iter().map(line).collect()
-    }
-}
 
 /// What a notice says.
 ///
@@ -249,30 +214,12 @@ fn page(topic: PageTopic, detail: &str) -> Told {
     }
 }
 
-/// How to give back all of it, and one object of it.
-pub(super) fn give_back(scene: &Scene<'_>) -> Vec<Action> {
-    let what = "give everything back, and no new trip until a further 10% of the limit is spent";
-    let mut actions = vec![action(what, format!("breakerbox reset {}", scene.breaker()))];
-    if let Some((target, _)) = scene.notice.targets.first() {
-        let what = match scene.notice.targets.len() {
-            1 => "exempt this object for the window",
-            _ => "exempt one object for the window, for example",
-        };
-        actions.push(action(what, format!("breakerbox release {}", target)));
-    }
-    actions
-}
-
 /// The same command where nothing is stopped.
 fn forgive_command(scene: &Scene<'_>) -> Action {
     action(
         "forgive what was spent so far, until a further 10% of the limit is spent",
         format!("breakerbox reset {}", scene.breaker()),
     )
-}
-
-pub(super) fn action(what: &str, command: String) -> Action {
-    Action { what: what.to_owned(), command }
 }
 
 fn clock_command() -> Action {

@@ -4,8 +4,9 @@
 //! A state is never called by a better name than the proof allows: only `Verified` reads as stopped.
 
 use policy::burn::Burn;
-use policy::decision::{ArmingCause, BreakerRef, HoldState, PageTopic, ReleaseCause, Times, Why};
+use policy::decision::{ArmingCause, BreakerRef, HoldState, ReleaseCause, Times, Why};
 use policy::money::Money;
+use policy::page::PageTopic;
 use policy::rule::{Budget, CalendarUnit, RestoreWhen, WindowSpec};
 use policy::time::{Span, Timestamp};
 

@@ -2,12 +2,14 @@
 
 use policy::burn::{Basis, Burn};
 use policy::decision::{
-    ArmingCause, BreakerRef, Decision, DecisionId, DecisionKind, HoldState, LargeCharge, Notice, OrderId,
-    PageTopic, ReleaseCause, Severity, Times, Why,
+    ArmingCause, BreakerRef, Decision, DecisionKind, HoldState, LargeCharge, Notice, ReleaseCause, Severity,
+    Times, Why,
 };
 use policy::fact::{GuardAnswer, GuardCheck};
+use policy::id::{DecisionId, OrderId};
 use policy::inventory::ObjectKey;
 use policy::money::{Money, Percent};
+use policy::page::PageTopic;
 use policy::rule::{
     Act, Budget, CalendarUnit, Limit, Mode, OnStale, Place, Restore, RestoreWhen, Selector, WindowSpec,
 };

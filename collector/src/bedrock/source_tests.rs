@@ -2,8 +2,8 @@
 
 use std::io::Write as _;
 
-use policy::engine::{Engine, Settings};
-use policy::fact::{Clock, RefusedReason, SourceState, UsageOutcome};
+use policy::engine::Engine;
+use policy::fact::{Clock, RefusedReason, Settings, SourceState, UsageOutcome};
 use tokio::sync::mpsc;
 
 use super::*;

@@ -4,7 +4,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, StatusCode, header};
 use policy::fact::UsageBatchBuilder;
 
-use super::answer::{Refusal, refusal};
+use super::refusal::{Refusal, refusal};
 use super::{Counts, Ingest, Limits, SourceToken};
 use crate::deadletter::{Letter, Reason};
 use crate::json::Obj;

@@ -18,6 +18,7 @@
 mod answer;
 mod auth;
 mod body;
+mod refusal;
 
 #[cfg(test)]
 mod tests;
@@ -38,7 +39,7 @@ use tokio::sync::watch;
 use crate::blocking::blocking;
 use crate::deadletter::DeadLetters;
 use crate::envelope::{Ack, Envelope, Intake};
-use answer::{Refusal, refusal};
+use refusal::{Refusal, refusal};
 
 pub use auth::{SourceToken, TokenTable};
 

@@ -2,8 +2,8 @@
 
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
-use policy::engine::{Engine, Settings};
-use policy::fact::Clock;
+use policy::engine::Engine;
+use policy::fact::{Clock, Settings};
 use policy::time::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;

@@ -10,8 +10,10 @@ mod map;
 mod reflect;
 mod stream;
 
+use std::time::Duration;
+
 pub use guard::{Streams, Verdict};
-pub use reflect::{KubeSource, Pace};
+pub use reflect::KubeSource;
 
 /// The four kinds that are watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,4 +31,29 @@ pub enum WatchedKind {
 impl WatchedKind {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Namespace, Self::ScaledObject, Self::Deployment, Self::StatefulSet];
+}
+
+/// How often things are asked and told.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// How long the server is asked to keep a watch, in seconds. Each kind is heard at least that often.
+    pub watch_secs: u32,
+    /// How much longer we wait before a silent connection counts as broken.
+    pub grace: Duration,
+    /// Shortest time from one connect of a kind to the next, and first wait before a list after a failure.
+    pub between_connects: Duration,
+    /// How often being heard, or being broken, is told at most.
+    pub tell: Duration,
+}
+
+impl Default for Pace {
+    /// 30 s watches, 15 s of grace: with the engine's limit of 120 s, two may fail before anything is stale.
+    fn default() -> Self {
+        Self {
+            watch_secs: 30,
+            grace: Duration::from_secs(15),
+            between_connects: Duration::from_secs(1),
+            tell: Duration::from_secs(1),
+        }
+    }
 }

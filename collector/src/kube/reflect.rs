@@ -11,33 +11,8 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::stream::{News, follow};
-use super::{WatchedKind, map};
+use super::{Pace, WatchedKind, map};
 use crate::envelope::{Envelope, Intake};
-
-/// How often things are asked and told.
-#[derive(Clone, Copy, Debug)]
-pub struct Pace {
-    /// How long the server is asked to keep a watch, in seconds. Each kind is heard at least that often.
-    pub watch_secs: u32,
-    /// How much longer we wait before a silent connection counts as broken.
-    pub grace: Duration,
-    /// Shortest time from one connect of a kind to the next, and first wait before a list after a failure.
-    pub between_connects: Duration,
-    /// How often being heard, or being broken, is told at most.
-    pub tell: Duration,
-}
-
-impl Default for Pace {
-    /// 30 s watches, 15 s of grace: with the engine's limit of 120 s, two may fail before anything is stale.
-    fn default() -> Self {
-        Self {
-            watch_secs: 30,
-            grace: Duration::from_secs(15),
-            between_connects: Duration::from_secs(1),
-            tell: Duration::from_secs(1),
-        }
-    }
-}
 
 /// The source that watches a cluster.
 #[derive(Debug)]

@@ -16,10 +16,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
+use crate::edge::Messenger;
 use crate::failpoint;
 use crate::observe::Observed;
 use crate::turn::{Handle, Telling};
-use crate::wiring::Messenger;
 
 /// Messages that wait for one route.
 const QUEUE: usize = 1024;

@@ -20,6 +20,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
+use collector::envelope::Intake;
 use policy::fact::IdKey;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
@@ -27,12 +28,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::edge::{Actuator, Messenger, Pressure, Source};
 use crate::keeper;
 use crate::observe::Counted;
 use crate::replay::ReplayError;
 use crate::rules::Compile;
-use crate::turn::{Gone, Handle, TurnError};
-use crate::wiring::{Actuator, DeadLetters, Intake, Levers, Messenger, Pressure, Source};
+use crate::turn::{DeadLetters, Gone, Handle, Levers, TurnError};
 
 pub use posture::{Circumstances, Leading, posture_of};
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use policy::decision::PageTopic;
 use policy::fact::{Fact, Trouble};
+use policy::page::PageTopic;
 use tokio_util::sync::CancellationToken;
 
 use crate::observe::Observed;

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use policy::decision::{Notice, Order, PageTopic};
+use collector::envelope::Intake;
+use policy::decision::{Notice, Order};
 use policy::fact::{Fact, Trouble};
+use policy::page::PageTopic;
 use policy::rule::Mode;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -16,6 +18,7 @@ use super::posture::{Circumstances, Leading, posture_of};
 use super::reload::{Reload, refused};
 use super::{App, Ended, Ingest, Running, StartError};
 use crate::config::Config;
+use crate::edge::{Actuator, Source, SourceContext};
 use crate::http::{self, Api};
 use crate::journal::disk::Reserve;
 use crate::journal::{Journal, JournalError};
@@ -25,7 +28,6 @@ use crate::observe::Observed;
 use crate::replay::{Replayed, replay};
 use crate::rules::{Compiled, Watcher};
 use crate::turn::{Handle, Parts, Telling, Turn, TurnError};
-use crate::wiring::{Actuator, Intake, Source, SourceContext};
 
 /// Envelopes that wait for the turn. Each may hold thousands of rows; more would only be a longer wait.
 const INTAKE: usize = 64;

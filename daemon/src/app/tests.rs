@@ -7,9 +7,10 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use policy::decision::{Notice, Order, PageTopic};
+use policy::decision::{Notice, Order};
 use policy::fact::{Fact, Posture, Receipt, ReceiptOutcome};
 use policy::inventory::ObjectKey;
+use policy::page::PageTopic;
 use policy::rule::Mode;
 use policy::time::{Span, Timestamp};
 use tokio::sync::mpsc;
@@ -18,12 +19,13 @@ use super::*;
 use crate::client::{AskError, Daemon};
 use crate::clock::{Clock as _, ManualClock};
 use crate::config::Overrides;
+use crate::edge::{SendFailure, Sent};
 use crate::http::shape::{Breaker, BudgetShape, Decision, Detail, Reason, Status};
 use crate::http::{Said, Saying};
 use crate::journal::Delivery;
 use crate::observe::Counted;
 use crate::testing::{Kept, Switches, cluster, noon, usage};
-use crate::wiring::{SendFailure, Sent, compile};
+use crate::wiring::compile;
 
 const RULES: &str = r#"apiVersion: breakerbox.dev/v1alpha1
 kind: Budget
@@ -651,7 +653,7 @@ async fn a_freeze_file_written_while_no_daemon_ran_freezes_the_next_one() {
     let mut world = World::new();
     let config = world.config();
     fs::create_dir_all(&config.data_dir).unwrap();
-    fs::write(crate::wiring::emergency::file(&config), "night shift (uid:0)\n").unwrap();
+    fs::write(crate::marker::file(&config), "night shift (uid:0)\n").unwrap();
     let running = world.run().await;
     let status = until(&running, |_| true).await;
     assert!(status.freeze.unwrap().contains("night shift (uid:0)"));

@@ -17,8 +17,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use collector::bedrock::Assume;
-use policy::engine::Settings;
-use policy::fact::IdKey;
+use policy::fact::{IdKey, Settings};
 use policy::rule::{Mode, SecretRef};
 use policy::time::Span;
 

@@ -23,9 +23,10 @@ use policy::time::{Span, Timestamp};
 use crate::app::{App, Deps, Running};
 use crate::clock::ManualClock;
 use crate::config::{Config, Overrides};
+use crate::edge::Nothing;
 use crate::keeper;
 use crate::observe::Counted;
-use crate::wiring::{Nothing, compile};
+use crate::wiring::compile;
 use account::Account;
 use stream::{END, Line, START};
 

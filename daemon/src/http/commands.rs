@@ -4,9 +4,10 @@ use axum::extract::{ConnectInfo, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use policy::decision::{DecisionId, DecisionKind};
+use policy::decision::DecisionKind;
 use policy::engine::Outcome;
 use policy::fact::{Command, CommandKind};
+use policy::id::DecisionId;
 use serde::{Deserialize, Serialize};
 
 use super::auth;

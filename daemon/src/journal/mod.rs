@@ -35,16 +35,19 @@ mod tests;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use policy::engine::Settings;
+use policy::fact::Settings;
 use rusqlite::Connection;
 
 pub use checkpoint::Checkpointer;
 pub use error::JournalError;
 pub use open::{FORMAT, Opened};
 pub use prune::Keep;
-pub use read::{DecisionRecord, OrderRecord, Reader, RollupRow, StoredTurn, Tail};
-pub use record::{Committed, Delivery, TurnRecord, decision_word, fingerprint, outcome_word};
+pub use read::{DecisionRecord, OrderRecord, Reader, RollupRow, Tail};
+pub use record::{Committed, Delivery, StoredTurn, TurnRecord, decision_word, fingerprint, outcome_word};
 pub use rollup::ROLLUP_EVERY_MS;
+
+/// Its file, in the data folder.
+const FILE: &str = "journal.db";
 
 /// The one writer of a journal. Owned by the turn.
 #[derive(Debug)]

@@ -5,13 +5,13 @@ use std::io::Read as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
-use policy::engine::Settings;
-use policy::fact::IdKey;
+use policy::fact::{IdKey, Settings};
 use rusqlite::{Connection, params};
 
+use super::decode::made_with;
 use super::rollup::Rollups;
 use super::snapshot::{self, Snapshot};
-use super::{Journal, JournalError, Tail};
+use super::{FILE, Journal, JournalError, Tail};
 
 /// Format that this version writes, in `PRAGMA user_version`. Facts, decisions, orders and notices are kept as
 /// postcard, which names no field: whoever changes the shape of one raises this, or an older journal is read as
@@ -21,7 +21,6 @@ pub const FORMAT: i64 = 2;
 /// "bkbx": so that a stray SQLite file is not taken for a journal.
 const APPLICATION_ID: i64 = 0x626b_6278;
 
-pub(super) const FILE: &str = "journal.db";
 const LOCK: &str = "breakerbox.lock";
 
 /// Statements that the writer keeps prepared: one for each kind of row, with room to spare.
@@ -106,7 +105,7 @@ impl Journal {
         if is_new {
             make(&mut conn, fix)?;
         }
-        let (id, settings, rolled) = read_meta(&conn)?;
+        let (id, settings, rolled) = made_with(&conn)?;
         let seq = last_seq(&conn)?;
         let snapshot = snapshot::newest(folder, &id, seq)?;
         let rollups = Rollups::starting_at(rolled);
@@ -180,16 +179,6 @@ fn make(conn: &mut Connection, fix: impl FnOnce(IdKey) -> Settings) -> Result<()
     tx.execute_batch(&format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT};"))
         .map_err(fail())?;
     tx.commit().map_err(fail())
-}
-
-pub(super) fn read_meta(conn: &Connection) -> Result<(String, Settings, u64), JournalError> {
-    let fail = || JournalError::sql("read what it was made with");
-    let get = "SELECT value FROM meta WHERE key = ?1";
-    let id: String = conn.query_row(get, ["id"], |row| row.get(0)).map_err(fail())?;
-    let blob: Vec<u8> = conn.query_row(get, ["settings"], |row| row.get(0)).map_err(fail())?;
-    let rolled: i64 = conn.query_row(get, ["rollups_seq"], |row| row.get(0)).map_err(fail())?;
-    let settings = postcard::from_bytes(&blob).map_err(JournalError::damaged("settings", 0))?;
-    Ok((id, settings, u64::try_from(rolled).unwrap_or(0)))
 }
 
 fn last_seq(conn: &Connection) -> Result<u64, JournalError> {

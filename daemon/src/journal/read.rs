@@ -3,18 +3,18 @@
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
-use policy::decision::{Decision, DecisionId, Effect, Notice, Order, OrderId};
-use policy::engine::Settings;
-use policy::fact::{Clock, Fact, Receipt};
+use policy::decision::{Decision, Effect, Notice, Order};
+use policy::fact::{Receipt, Settings};
+use policy::id::{DecisionId, OrderId};
 use policy::inventory::ObjectKey;
 use policy::money::Money;
 use policy::time::Timestamp;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, params};
 
-use super::decode::{decode, turn};
-use super::record::Delivery;
+use super::decode::{decode, made_with, turn};
+use super::record::{Delivery, StoredTurn};
 use super::rollup::{amount, signed};
-use super::{Journal, JournalError};
+use super::{FILE, Journal, JournalError};
 
 /// Turns that a [`Tail`] reads at a time. Each may hold tens of thousands of facts.
 const PAGE: u32 = 8;
@@ -24,19 +24,6 @@ const PAGE: u32 = 8;
 pub struct Reader {
     conn: Connection,
     path: PathBuf,
-}
-
-/// A turn as it was committed.
-#[derive(Clone, Debug, PartialEq)]
-pub struct StoredTurn {
-    /// Its number.
-    pub seq: u64,
-    /// The clocks that the engine was given.
-    pub clock: Clock,
-    /// The facts, in order.
-    pub facts: Vec<Fact>,
-    /// See [`super::fingerprint`].
-    pub fingerprint: u64,
 }
 
 /// An order with what became of it.
@@ -93,7 +80,7 @@ impl Reader {
     /// # Errors
     /// When there is none, or it cannot be opened.
     pub fn of(folder: &Path) -> Result<Self, JournalError> {
-        Self::open(&folder.join(super::open::FILE))
+        Self::open(&folder.join(FILE))
     }
 
     /// Its id and settings, as they were when it was made.
@@ -101,7 +88,7 @@ impl Reader {
     /// # Errors
     /// When the journal cannot be read.
     pub fn made_with(&self) -> Result<(String, Settings), JournalError> {
-        super::open::read_meta(&self.conn).map(|(id, settings, _)| (id, settings))
+        made_with(&self.conn).map(|(id, settings, _)| (id, settings))
     }
 
     /// Another view of the same journal.

@@ -1,4 +1,4 @@
-//! What one turn gives to the journal, and the words under which it is kept.
+//! What one turn gives to the journal and how it comes back, and the words under which it is kept.
 
 use policy::decision::{Decision, DecisionKind, Notice, Order};
 use policy::engine::{Outcome, Rollup, Spend};
@@ -44,6 +44,19 @@ pub struct Committed {
     pub seq: u64,
     /// Indexes of the notices that are new; the others' keys were told before, and are not told again.
     pub new_notices: Vec<usize>,
+}
+
+/// A turn as it was committed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredTurn {
+    /// Its number.
+    pub seq: u64,
+    /// The clocks that the engine was given.
+    pub clock: Clock,
+    /// The facts, in order.
+    pub facts: Vec<Fact>,
+    /// See [`fingerprint`].
+    pub fingerprint: u64,
 }
 
 /// A turn as it is kept. The owned and the borrowed form have the same bytes.

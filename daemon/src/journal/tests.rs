@@ -2,14 +2,14 @@ use std::fs::{self, OpenOptions};
 use std::path::Path;
 
 use policy::decision::{
-    Blast, Decision, DecisionId, DecisionKind, Effect, HoldState, Notice, Order, OrderId, Severity, Times,
-    Why,
+    Blast, Decision, DecisionKind, Effect, HoldState, Notice, Order, Severity, Times, Why,
 };
-use policy::engine::{Outcome, Rollup, Settings, Spend};
+use policy::engine::{Outcome, Rollup, Spend};
 use policy::fact::{
-    Clock, Fact, PriorState, Quantities, Receipt, ReceiptOutcome, UsageBatchBuilder, UsageFlags,
+    Clock, Fact, PriorState, Quantities, Receipt, ReceiptOutcome, Settings, UsageBatchBuilder, UsageFlags,
     UsageOutcome, UsageRef,
 };
+use policy::id::{DecisionId, OrderId};
 use policy::inventory::ObjectKey;
 use policy::money::Money;
 use policy::price::TokenCounts;

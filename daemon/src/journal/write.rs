@@ -36,9 +36,9 @@ impl Journal {
         if roll {
             self.rollups.write(&tx, seq, record.accounts)?;
         }
-        failpoint::before_commit(record);
+        failpoint::before_commit(record.facts, &record.outcome.orders);
         tx.commit().map_err(JournalError::sql("commit a turn"))?;
-        failpoint::after_commit(record);
+        failpoint::after_commit(record.facts, &record.outcome.orders);
         self.seq = seq;
         if roll {
             self.rollups.written(seq, now);

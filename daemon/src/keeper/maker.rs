@@ -3,7 +3,8 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use policy::engine::{Engine, Settings};
+use policy::engine::Engine;
+use policy::fact::Settings;
 
 use crate::journal::snapshot::{self, Snapshot};
 use crate::journal::{JournalError, Reader};

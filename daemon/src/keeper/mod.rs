@@ -15,8 +15,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use policy::decision::PageTopic;
 use policy::fact::{Fact, Trouble};
+use policy::page::PageTopic;
 
 use crate::journal::{Checkpointer, Journal, JournalError};
 use crate::observe::Observed;

@@ -1,11 +1,11 @@
 //! What goes into one turn.
 
+use collector::envelope::{Ack, Envelope};
 use policy::engine::Outcome;
 use policy::fact::{Command, Fact};
 use tokio::sync::oneshot;
 
 use super::{MOST_FACTS, MOST_ROWS, Request, Turn};
-use crate::wiring::{Ack, Envelope};
 
 /// Facts of one turn, each with who waits for it.
 #[derive(Debug, Default)]

@@ -1,5 +1,6 @@
 //! The way to the turn, for everybody else.
 
+use collector::envelope::{Ack, Envelope};
 use policy::engine::{Engine, Outcome};
 use policy::fact::{Command, Fact, Receipt};
 use policy::time::Timestamp;
@@ -7,7 +8,6 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Request;
 use crate::journal::Delivery;
-use crate::wiring::{Ack, Envelope};
 
 /// The turn has ended; nothing was made durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

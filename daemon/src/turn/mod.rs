@@ -22,9 +22,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use collector::envelope::Envelope;
 use policy::decision::{Notice, Order};
-use policy::engine::{Engine, Outcome};
+use policy::engine::{Engine, Letter, Outcome};
 use policy::fact::{Command, Fact};
+use policy::rule::{Mode, RuleSet};
 use policy::time::{Span, Timestamp};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -32,7 +34,6 @@ use crate::clock::Clock;
 use crate::journal::disk::Reserve;
 use crate::journal::{Delivery, Journal, JournalError};
 use crate::observe::Observed;
-use crate::wiring::{DeadLetters, Envelope, Levers};
 
 pub use handle::{Gone, Handle};
 pub use survey::Surveyed;
@@ -80,6 +81,24 @@ pub struct Telling {
     pub notice: Notice,
     /// It may have been sent before a restart.
     pub repeat: bool,
+}
+
+/// What the daemon as a whole may do at this moment, for whatever writes. Set by the turn after each commit.
+pub trait Levers: Send + Sync {
+    /// The highest mode of any rule.
+    fn ceiling(&self, mode: Mode);
+    /// Why everything is frozen, or nothing.
+    fn frozen(&self, reason: Option<&str>);
+    /// Whether the clocks agree.
+    fn clock_agrees(&self, agrees: bool);
+    /// The rules (guardrail and routes) in force.
+    fn rules(&self, rules: &Arc<RuleSet>);
+}
+
+/// Where refused usage is kept.
+pub trait DeadLetters: Send {
+    /// Keeps them; called after the commit and before the acks.
+    fn put(&mut self, letters: &[Letter]);
 }
 
 /// What a turn is made of.

@@ -2,13 +2,13 @@
 
 use std::time::Instant;
 
+use collector::envelope::Ack;
 use policy::engine::Outcome;
 use policy::fact::{Clock, Fact};
 
 use super::batch::Batch;
 use super::{Turn, TurnError};
 use crate::journal::{Committed, Delivery, TurnRecord};
-use crate::wiring::Ack;
 
 impl Turn {
     /// Takes turns until told to stop; then takes what is still there, and ends.

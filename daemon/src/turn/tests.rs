@@ -1,3 +1,4 @@
+use collector::envelope::Ack;
 use policy::decision::{DecisionKind, Effect};
 use policy::fact::{Command, CommandKind, Fact, UsageOutcome};
 use policy::inventory::ObjectKey;
@@ -10,7 +11,6 @@ use crate::clock::Clock as _;
 use crate::keeper::{Every, Keeper};
 use crate::replay::replay;
 use crate::testing::{Bench, Wish, bench, rules, settings, usage};
-use crate::wiring::Ack;
 
 async fn push(bench: &Bench, fact: Fact) -> Ack {
     let (ack, answer) = oneshot::channel();
@@ -227,5 +227,5 @@ fn facts_are_kept_for_the_longest_window_and_lifetimes_for_the_configured_time()
     assert_eq!(longest_window(&set, forever), Span::from_hours(48));
     set.budgets[0].window = policy::rule::WindowSpec::Lifetime;
     assert_eq!(longest_window(&set, forever), forever);
-    assert_eq!(longest_window(&policy::rule::RuleSet::default(), forever), Span::from_hours(48));
+    assert_eq!(longest_window(&RuleSet::default(), forever), Span::from_hours(48));
 }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use policy::decision::PageTopic;
 use policy::engine::Outcome;
 use policy::fact::{Fact, Trouble};
+use policy::page::PageTopic;
 use policy::rule::{CalendarUnit, RuleSet, WindowSpec};
 use policy::time::Span;
 use tokio::time::Instant;

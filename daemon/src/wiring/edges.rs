@@ -10,19 +10,21 @@ use anyhow::Context as _;
 use async_trait::async_trait;
 use collector::bedrock::LogFolder;
 use collector::deadletter;
+use collector::envelope::Intake;
 use collector::kube::{KubeSource, Pace};
 use policy::engine::{KUBERNETES, Letter};
 use policy::rule::{Mode, SourceFile};
 
 use super::hands::{Hands, TurnClock, contend, gateway_settings};
 use super::voice::{Deliveries, Switchboard, Voice};
-use super::{Actuator, DeadLetters, Intake, Source, SourceContext};
 use crate::app::Deps;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{BedrockSource, Config, Connect};
+use crate::edge::{Actuator, Source, SourceContext};
 use crate::keeper;
 use crate::observe::Counted;
 use crate::rules::{Compiled, RuleFile};
+use crate::turn::DeadLetters;
 
 /// Reads rule files with the policy's own compiler.
 ///

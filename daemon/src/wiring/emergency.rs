@@ -15,9 +15,7 @@ use actions::now::SystemNow;
 use super::edges::client;
 use super::hands::gateway_settings;
 use crate::config::Config;
-
-/// Name of the marker file in the data folder, where there is no cluster to keep it.
-const MARKER: &str = "freeze";
+use crate::marker;
 
 /// Writes the freeze marker, or removes it; answers with what was done.
 ///
@@ -82,14 +80,8 @@ fn told(report: &ReleaseReport) -> (String, bool) {
     (text, all)
 }
 
-/// The file that says frozen.
-#[must_use]
-pub fn file(config: &Config) -> std::path::PathBuf {
-    config.data_dir.join(MARKER)
-}
-
 fn freeze_file(config: &Config, frozen: bool, actor: &str, reason: &str) -> Result<String, String> {
-    let path = file(config);
+    let path = marker::file(config);
     let shown = path.display();
     if frozen {
         std::fs::create_dir_all(&config.data_dir)

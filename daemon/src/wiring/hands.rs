@@ -23,10 +23,10 @@ use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::Actuator;
 use crate::app::Leading;
 use crate::clock::Clock;
 use crate::config::{Cluster, Config};
+use crate::edge::Actuator;
 use crate::turn::Handle;
 
 /// How often an order that finds a full queue is offered again.
@@ -212,7 +212,7 @@ mod tests {
     /// have found is never told.
     #[test]
     fn an_order_has_ended_before_the_engine_gives_it_again() {
-        let settings = policy::engine::Settings::new(policy::fact::IdKey([1, 2]), "test");
+        let settings = policy::fact::Settings::new(policy::fact::IdKey([1, 2]), "test");
         let again = Duration::from_millis(u64::try_from(settings.refire_after.millis()).unwrap());
         let Timing { stop_deadline, restore_deadline, .. } = Timing::default();
         assert!(stop_deadline < again && restore_deadline < 2 * again);

@@ -10,11 +10,11 @@ use policy::decision::Notice;
 use policy::rule::{Mode, RuleSet};
 use policy::time::{Span, Timestamp};
 
-use super::{Levers, Messenger, SendFailure, Sent};
 use crate::clock::Clock;
+use crate::edge::{Messenger, SendFailure, Sent};
 use crate::failpoint;
 use crate::journal::Delivery;
-use crate::turn::Handle;
+use crate::turn::{Handle, Levers};
 
 /// Key and receiver, or thread and receiver.
 type At = (Box<str>, Box<str>);

@@ -1,8 +1,9 @@
 //! What a person said. Each command becomes a decision with its actor, taken or refused.
 
 use crate::breaker::{Stage, State, mark};
-use crate::decision::{ArmingCause, DecisionId, DecisionKind, ReleaseCause, Why};
+use crate::decision::{ArmingCause, DecisionKind, ReleaseCause, Why};
 use crate::fact::{Command, CommandKind, GuardCheck};
+use crate::id::DecisionId;
 use crate::inventory::ObjectKey;
 use crate::money::Percent;
 use crate::time::Span;

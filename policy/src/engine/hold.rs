@@ -8,9 +8,11 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::annotation::{HOLDERS, INSTALL, ORDER, PAUSED_REPLICAS};
-use crate::decision::{Blast, DecisionId, DecisionKind, Effect, HoldState, OrderId, PageTopic, Why};
+use crate::decision::{Blast, DecisionKind, Effect, HoldState, Why};
 use crate::fact::{Observation, PriorState, Receipt, ReceiptOutcome};
+use crate::id::{DecisionId, OrderId};
 use crate::inventory::{Inventory, InventoryChange, ObjectKey, ScaledObject};
+use crate::page::PageTopic;
 use crate::rule::Mode;
 use crate::time::{Span, Timestamp};
 

@@ -358,7 +358,7 @@ mod tests {
     /// them, money would go to whoever has the number next.
     #[test]
     fn lanes_are_thrown_away_between_batches_only() {
-        let mut engine = Engine::new(crate::engine::Settings::new(IdKey([7, 7]), "test"));
+        let mut engine = Engine::new(crate::fact::Settings::new(IdKey([7, 7]), "test"));
         let mut out = Outcome::default();
         let filler = |digest| Lane { digest, tariff: 0, account: 0, slots: Slots::new(&[]) };
         for n in 1..MOST_LANES {

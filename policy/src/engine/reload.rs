@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::breaker::{Cold, Hot, State};
-use crate::decision::{DecisionKind, PageTopic};
+use crate::decision::DecisionKind;
 use crate::money::Money;
+use crate::page::PageTopic;
 use crate::price::PriceBook;
 use crate::rule::{Budget, Mode, RuleSet};
 use crate::time::{Span, Timestamp};

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::breaker::{Cold, Hot};
-use crate::decision::{DecisionId, OrderId};
-use crate::fact::{Clock, Posture};
+use crate::fact::{Clock, Posture, Settings};
+use crate::id::{DecisionId, OrderId};
 use crate::inventory::{Inventory, ObjectKey};
 use crate::ledger::Seen;
 use crate::price::PriceBook;
@@ -24,7 +24,7 @@ use super::pending::Pending;
 use super::positions::Positions;
 use super::stop::Stop;
 use super::tell::Returns;
-use super::{Counters, Engine, Settings, SourceStatus, Spend};
+use super::{Counters, Engine, SourceStatus, Spend};
 
 /// Format of the bytes. Raised with every change of a type that is written.
 const VERSION: u32 = 4;

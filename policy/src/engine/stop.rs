@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::attribution::glob_matches;
 use crate::breaker::{Cold, Stage, State, Trip};
-use crate::decision::{Blast, DecisionKind, Effect, HoldState, Order, OrderId};
+use crate::decision::{Blast, DecisionKind, Effect, HoldState, Order};
 use crate::fact::{GuardAnswer, GuardCheck};
+use crate::id::OrderId;
 use crate::inventory::{ObjectKey, ScaledObject};
 use crate::rule::{Act, Guardrail, Mode, TargetSelector, Template};
 use crate::subject::Trust;

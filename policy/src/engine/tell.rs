@@ -6,10 +6,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::decision::{
-    BreakerRef, Decision, DecisionId, DecisionKind, HoldState, Notice, PageTopic, Severity, Times, Why,
-};
+use crate::decision::{BreakerRef, Decision, DecisionKind, HoldState, Notice, Severity, Times, Why};
+use crate::id::DecisionId;
 use crate::inventory::ObjectKey;
+use crate::page::PageTopic;
 use crate::rule::{Act, Budget, Mode};
 use crate::time::{Span, Timestamp};
 

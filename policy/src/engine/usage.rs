@@ -1,10 +1,11 @@
 //! Usage in: refuse, recall, price, post.
 
 use crate::breaker::{Closed, State};
-use crate::decision::{DecisionKind, LargeCharge, PageTopic};
+use crate::decision::{DecisionKind, LargeCharge};
 use crate::fact::{FactId, Quantities, RefusedReason, Usage, UsageBatch, UsageOutcome};
 use crate::ledger::Recall;
 use crate::money::Money;
+use crate::page::PageTopic;
 use crate::price::Amount;
 use crate::rule::WindowSpec;
 use crate::time::{Span, Timestamp};

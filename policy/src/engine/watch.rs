@@ -1,7 +1,8 @@
 //! What time brings: clocks that disagree, sources and a cluster that fall silent, graces that end.
 
-use crate::decision::{DecisionKind, PageTopic};
+use crate::decision::DecisionKind;
 use crate::fact::{Clock, Posture, SourceHealth, SourceState, Trouble};
+use crate::page::PageTopic;
 use crate::time::{Span, Timestamp};
 
 use super::{Engine, Outcome};
@@ -262,10 +263,9 @@ pub const KUBERNETES: &str = "kubernetes";
 mod tests {
     use super::*;
     use crate::breaker::Hot;
-    use crate::engine::Settings;
     use crate::fact::{
-        Fact, IdKey, OriginRef, Quantities, RefusedReason, UsageBatchBuilder, UsageFlags, UsageOutcome,
-        UsageRef,
+        Fact, IdKey, OriginRef, Quantities, RefusedReason, Settings, UsageBatchBuilder, UsageFlags,
+        UsageOutcome, UsageRef,
     };
     use crate::window::Window;
 

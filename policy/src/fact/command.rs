@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::decision::DecisionId;
+use crate::id::DecisionId;
 use crate::inventory::ObjectKey;
 use crate::money::Percent;
 

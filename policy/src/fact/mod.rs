@@ -7,6 +7,7 @@
 mod command;
 mod health;
 mod receipt;
+mod settings;
 mod usage;
 
 use serde::{Deserialize, Serialize};
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 pub use command::{Command, CommandKind};
 pub use health::{SourceHealth, SourceState};
 pub use receipt::{GuardAnswer, GuardCheck, Observation, PriorState, Receipt, ReceiptOutcome};
+pub use settings::Settings;
 pub use usage::{
     FactId, FilesGone, IdKey, InstanceUse, Origin, OriginRef, Position, Quantities, RefusedReason, Usage,
     UsageBatch, UsageBatchBuilder, UsageFlags, UsageOutcome, UsageRef,
@@ -21,9 +23,8 @@ pub use usage::{
 
 pub(crate) use usage::words;
 
-use crate::decision::PageTopic;
-use crate::engine::Settings;
 use crate::inventory::InventoryChange;
+use crate::page::PageTopic;
 use crate::rule::{Mode, RuleSet};
 use crate::time::Timestamp;
 

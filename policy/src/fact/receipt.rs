@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::decision::OrderId;
+use crate::id::OrderId;
 use crate::time::{Span, Timestamp};
 
 /// News of one order.

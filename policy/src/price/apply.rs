@@ -7,9 +7,8 @@ use std::hash::Hasher;
 
 use siphasher::sip::SipHasher13;
 
-use super::book::{
-    ANY_REGION, Book, Entry, Figure, HOME_REGION, Listed, ON_DEMAND, PriceBook, SPOT, instance_key,
-};
+use super::book::{ANY_REGION, Book, HOME_REGION, ON_DEMAND, PriceBook, SPOT, instance_key};
+use super::entry::{Entry, Figure, Listed};
 use super::guard::{PriceIssue, PriceProblem, judge_hour_rate, judge_spot_rate, judge_token_rate};
 use super::litellm::{self, FileEntry, FileRate, canonical, issue};
 use super::model_id::{self, GEO_SCOPES, GLOBAL_SCOPE, ModelRef, split_scope};

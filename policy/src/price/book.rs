@@ -4,17 +4,15 @@
 //! another id. It serialises whole, so that a journalled rule set replays with the prices it had, whatever
 //! book a later binary carries.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, LazyLock};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::entry::{Entry, MANTLE_PROVIDER};
 use super::model_id::{self, ModelRef, split_scope};
-use super::{
-    InstancePrice, MeterQuery, Price, PriceFlags, Resolution, Scope, Tier, TokenClass, UnpricedReason,
-    embedded,
-};
-use crate::money::{HourRate, Percent, TokenRate};
+use super::{InstancePrice, MeterQuery, Price, PriceFlags, Resolution, Scope, Tier, UnpricedReason};
+use crate::money::{HourRate, Percent};
 
 /// Region whose on-demand prices stand in, flagged, for regions without their own.
 pub(super) const HOME_REGION: &str = "us-east-1";
@@ -42,99 +40,12 @@ pub(super) struct Book {
     pub(super) left_out: u64,
 }
 
-/// What a book says of one key.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Entry {
-    /// Provider in LiteLLM's words; `None` for a price that a person declared.
-    pub(super) provider: Option<String>,
-    /// What is billed instead of tokens, where the list says so.
-    pub(super) unit: Option<String>,
-    levels: Vec<Level>,
-}
-
-/// The listed rates of one tier for prompts above a number of tokens (0: from the first).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Level {
-    tier: Tier,
-    above: u64,
-    rates: [Option<Listed>; 5],
-}
-
-/// One listed rate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Listed {
-    pub(super) rate: TokenRate,
-    /// The list had more digits than a pico-dollar.
-    pub(super) rounded: bool,
-    /// The list has the global rate under a bare id; in its region it costs the premium more.
-    pub(super) is_global: bool,
-}
-
-/// Which listed rate: tier, cliff, class.
-pub(super) type Figure = (Tier, u64, TokenClass);
-
-impl Entry {
-    pub(super) fn new(provider: String, unit: Option<String>) -> Self {
-        Self { provider: Some(provider), unit, levels: Vec::new() }
-    }
-
-    pub(super) fn rate(&self, tier: Tier, above: u64, class: TokenClass) -> Option<Listed> {
-        let level = self.levels.iter().find(|level| level.tier == tier && level.above == above)?;
-        level.rates[class as usize]
-    }
-
-    pub(super) fn set(&mut self, (tier, above, class): Figure, listed: Listed) {
-        let found = self.levels.iter().position(|level| level.tier == tier && level.above == above);
-        let at = found.unwrap_or_else(|| {
-            self.levels.push(Level { tier, above, rates: [None; 5] });
-            self.levels.sort_by_key(|level| (level.tier, level.above));
-            self.levels.iter().position(|level| level.tier == tier && level.above == above).unwrap_or(0)
-        });
-        self.levels[at].rates[class as usize] = Some(listed);
-    }
-
-    /// Whether any rate here is a global rate under a bare id.
-    pub(super) fn lists_global_rates(&self) -> bool {
-        self.figures().any(|(_, listed)| listed.is_global)
-    }
-
-    /// Every listed rate.
-    pub(super) fn figures(&self) -> impl Iterator<Item = (Figure, Listed)> + '_ {
-        self.levels.iter().flat_map(|level| {
-            let rates = TokenClass::ALL.into_iter().zip(level.rates);
-            rates
-                .filter_map(|(class, listed)| listed.map(|listed| ((level.tier, level.above, class), listed)))
-        })
-    }
-
-    /// Prompt sizes beyond which the rates of that tier change, rising.
-    pub(super) fn thresholds(&self, tier: Tier) -> BTreeSet<u64> {
-        let of_tier = |level: &&Level| level.tier == tier || level.tier == Tier::Default;
-        self.levels.iter().filter(of_tier).map(|level| level.above).filter(|above| *above > 0).collect()
-    }
-
-    fn is_bedrock(&self) -> bool {
-        self.provider.as_deref().is_none_or(|p| p.starts_with("bedrock") && p != MANTLE_PROVIDER)
-    }
-}
-
-/// LiteLLM's name for the OpenAI- and Anthropic-compatible endpoint of Bedrock, and its key prefix.
-const MANTLE_PROVIDER: &str = "bedrock_mantle";
-
 /// The key of an instance price.
 pub(super) fn instance_key(region: &str, instance_type: &str, capacity_type: &str) -> String {
     format!("{region}/{instance_type}/{capacity_type}")
 }
 
-static EMBEDDED: LazyLock<PriceBook> = LazyLock::new(|| PriceBook(Arc::new(embedded::read())));
-
 impl PriceBook {
-    /// The book that the binary carries: Bedrock's list and EC2's GPU types, with their date.
-    #[must_use]
-    pub fn embedded() -> Self {
-        EMBEDDED.clone()
-    }
-
     pub(super) fn from_book(book: Book) -> Self {
         Self(Arc::new(book))
     }

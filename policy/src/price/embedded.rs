@@ -5,10 +5,12 @@
 //! into floats.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-use super::book::{Book, Entry, HOME_REGION, Listed, ON_DEMAND, instance_key};
+use super::book::{Book, HOME_REGION, ON_DEMAND, PriceBook, instance_key};
+use super::entry::{Entry, Listed};
 use super::{Tier, TokenClass};
 use crate::money::{HourRate, TokenRate};
 
@@ -40,6 +42,16 @@ struct Ec2File {
     picos_per_hour: BTreeMap<String, HourRate>,
 }
 
+static EMBEDDED: LazyLock<PriceBook> = LazyLock::new(|| PriceBook::from_book(read()));
+
+impl PriceBook {
+    /// The book that the binary carries: Bedrock's list and EC2's GPU types, with their date.
+    #[must_use]
+    pub fn embedded() -> Self {
+        EMBEDDED.clone()
+    }
+}
+
 /// Reads the embedded files.
 ///
 /// # Panics
@@ -49,7 +61,7 @@ struct Ec2File {
     clippy::panic,
     reason = "the files are part of the program, and a test reads them"
 )]
-pub(super) fn read() -> Book {
+fn read() -> Book {
     let bedrock: BedrockFile = serde_json::from_str(BEDROCK).expect("rules/prices/bedrock.json is readable");
     let ec2: Ec2File = serde_json::from_str(EC2_GPU).expect("rules/prices/ec2-gpu.json is readable");
     assert_eq!(ec2.region, HOME_REGION, "rules/prices/ec2-gpu.json is of the home region");

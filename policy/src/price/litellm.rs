@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::book::Figure;
+use super::entry::Figure;
 use super::guard::{PriceIssue, PriceProblem};
 use super::{Tier, TokenClass};
 use crate::money::TokenRate;

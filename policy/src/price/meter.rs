@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::book::Entry;
+use super::entry::Entry;
 use super::{PriceFlags, Scope, Tier, TokenClass, TokenCounts, UnpricedReason};
 use crate::money::{Money, TokenRate};
 

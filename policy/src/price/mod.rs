@@ -13,6 +13,7 @@
 mod apply;
 mod book;
 mod embedded;
+mod entry;
 mod guard;
 #[deny(clippy::arithmetic_side_effects)]
 mod instance;

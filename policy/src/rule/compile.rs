@@ -24,9 +24,11 @@ use std::hash::Hasher;
 use siphasher::sip::SipHasher13;
 
 use super::diagnose::{Diagnostic, DiagnosticKind as Kind, Diagnostics, Severity, one_of};
-use super::file::{Node, SourceFile, Spot, documents};
+use super::file::documents;
+use super::node::{Node, SourceFile, Spot};
 use super::read::{Fields, Keys, Sink};
 use super::{Budget, Place, Route, RuleSet, SourceRule};
+use crate::time::Span;
 
 /// A set that can be used, with what its author should look at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +38,9 @@ pub struct Compiled {
     /// Warnings only.
     pub warnings: Diagnostics,
 }
+
+/// Longest grace and hold: a month.
+const LONGEST: Span = Span::from_hours(31 * 24);
 
 /// The version of the language that this crate reads.
 const API_VERSION: &str = "breakerbox.dev/v1alpha1";

@@ -13,20 +13,12 @@ use serde_saphyr::budget::BudgetBreach;
 use serde_saphyr::{DuplicateKeyPolicy, Error, Location, MergeKeyPolicy, Options};
 
 use super::diagnose::DiagnosticKind;
+use super::node::{Entry, Node, Shape, SourceFile, Spot};
 use super::read::Sink;
 use raw::{Raw, RawShape};
 
-/// A file of rules. The daemon reads it; this crate does no I/O.
-#[derive(Clone, Copy, Debug)]
-pub struct SourceFile<'a> {
-    /// Path relative to the rules folder, for people.
-    pub path: &'a str,
-    /// All of it.
-    pub text: &'a str,
-}
-
 /// Largest file, in bytes. A thousand budgets are below a third of it.
-pub(super) const MAX_BYTES: usize = 1 << 20;
+const MAX_BYTES: usize = 1 << 20;
 /// Deepest nesting; the language needs 9.
 const MAX_DEPTH: usize = 32;
 /// Nodes in one document.
@@ -34,59 +26,6 @@ const MAX_NODES: usize = 100_000;
 
 /// Documents in one file.
 const MAX_DOCUMENTS: usize = 5_000;
-
-/// Where a node stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Spot {
-    /// Line, from 1.
-    pub(super) line: u32,
-    /// Column in characters, from 1.
-    pub(super) column: u32,
-    /// Characters that are marked.
-    pub(super) width: u32,
-}
-
-/// A value in a document.
-#[derive(Clone, Debug)]
-pub(super) struct Node {
-    pub(super) spot: Spot,
-    pub(super) shape: Shape,
-}
-
-/// What a value is.
-#[derive(Clone, Debug)]
-pub(super) enum Shape {
-    Null,
-    /// `true` or `false`, not in quotes.
-    Bool(bool),
-    /// The text of a number, as written.
-    Number(String),
-    Text(String),
-    List(Vec<Node>),
-    Map(Vec<Entry>),
-}
-
-impl Shape {
-    /// For "expected a map, found a list".
-    pub(super) const fn word(&self) -> &'static str {
-        match self {
-            Self::Null => "nothing",
-            Self::Bool(_) => "a boolean",
-            Self::Number(_) => "a number",
-            Self::Text(_) => "text",
-            Self::List(_) => "a list",
-            Self::Map(_) => "a map",
-        }
-    }
-}
-
-/// A key with its value.
-#[derive(Clone, Debug)]
-pub(super) struct Entry {
-    pub(super) key: String,
-    pub(super) spot: Spot,
-    pub(super) value: Node,
-}
 
 /// The documents of a file as trees; what cannot be parsed goes to the sink.
 pub(super) fn documents(file: &SourceFile<'_>, sink: &mut Sink<'_>) -> Vec<Node> {
@@ -166,11 +105,6 @@ fn cut(text: &str) -> Vec<Chunk<'_>> {
     }
     chunks.push(Chunk { text: &text[start..], lines_before: start_line });
     chunks
-}
-
-impl Spot {
-    /// The beginning of a file.
-    pub(super) const START: Self = Self { line: 1, column: 1, width: 1 };
 }
 
 impl Chunk<'_> {

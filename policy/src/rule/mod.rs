@@ -1,13 +1,14 @@
 //! Rules: what people write in Git, checked and ready for the engine.
 //!
 //! The types here are the *checked* form: every reference resolved, every unit parsed, every default
-//! applied, and each thing that can lead to a decision with the place it was written at. `file` holds the
-//! mirror types of the YAML, `compile` makes this from those, `diagnose` tells people what is wrong.
+//! applied, and each thing that can lead to a decision with the place it was written at. `file` reads YAML into
+//! the trees of `node`, `compile` makes this from those, `diagnose` tells people what is wrong.
 
 mod compile;
 mod diagnose;
 mod file;
 mod glob;
+mod node;
 mod read;
 
 use std::collections::BTreeMap;
@@ -23,8 +24,8 @@ use crate::time::{Span, Timestamp};
 
 pub use compile::{Compiled, compile};
 pub use diagnose::{Diagnostic, DiagnosticKind, Diagnostics, Severity};
-pub use file::SourceFile;
 pub use glob::glob_matches;
+pub use node::SourceFile;
 
 /// How far a rule may go. Ordered: the lower of the rule's mode and the daemon's ceiling holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -6,8 +6,8 @@ use std::str::FromStr;
 
 use super::Place;
 use super::diagnose::{Diagnostic, DiagnosticKind as Kind, MOST, Severity, meant, one_of};
-use super::file::{Entry, Node, Shape, SourceFile, Spot};
 use super::glob::MAX_PATTERN;
+use super::node::{Entry, Node, Shape, SourceFile, Spot};
 use crate::money::{Money, MoneyError, Percent};
 use crate::time::Span;
 

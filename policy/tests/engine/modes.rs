@@ -71,7 +71,7 @@ fn a_mode_that_changes_while_tripped_tells_once_asks_where_it_may_stop_and_never
         assert!(world.orders.is_empty(), "{case}: {:?}", world.ordered());
         let held = (from == Enforce).then_some(HoldState::Verified);
         assert_eq!(world.hold("acme"), held, "{case}");
-        let decision = world.asked().map_or(policy::decision::DecisionId(0), |d| d.id);
+        let decision = world.asked().map_or(policy::id::DecisionId(0), |d| d.id);
         world.command(CommandKind::Approve { decision });
         world.pass("1s");
         assert_eq!(!world.orders.is_empty(), orders, "{case}: {:?}", world.ordered());

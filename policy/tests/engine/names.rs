@@ -2,9 +2,10 @@
 
 use std::process::Command;
 
-use policy::decision::{Notice, PageTopic};
+use policy::decision::Notice;
 use policy::engine::NotTrippedReason;
 use policy::fact::CommandKind;
+use policy::page::PageTopic;
 use policy::rule::Mode;
 
 use crate::world::{World, daily};

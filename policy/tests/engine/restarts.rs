@@ -1,8 +1,9 @@
 //! Answers and restarts that come at a bad moment: none of them may stop what nobody chose.
 
-use policy::decision::{ArmingCause, DecisionId, DecisionKind};
-use policy::engine::{Engine, Settings};
-use policy::fact::{CommandKind, Fact, Posture, SourceHealth, SourceState};
+use policy::decision::{ArmingCause, DecisionKind};
+use policy::engine::Engine;
+use policy::fact::{CommandKind, Fact, Posture, Settings, SourceHealth, SourceState};
+use policy::id::DecisionId;
 use policy::rule::{Mode, RestoreWhen};
 use policy::time::Span;
 

@@ -1,7 +1,8 @@
 //! What must never stop anything.
 
-use policy::decision::{DecisionKind, PageTopic};
+use policy::decision::DecisionKind;
 use policy::fact::{CommandKind, Fact, GuardCheck, Posture};
+use policy::page::PageTopic;
 use policy::rule::Mode;
 use policy::time::Span;
 

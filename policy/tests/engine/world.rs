@@ -7,12 +7,13 @@
 
 use std::collections::BTreeMap;
 
-use policy::decision::{Decision, DecisionKind, Effect, HoldState, Notice, Order, OrderId};
-use policy::engine::{Engine, Outcome, Settings};
+use policy::decision::{Decision, DecisionKind, Effect, HoldState, Notice, Order};
+use policy::engine::{Engine, Outcome};
 use policy::fact::{
     Clock, Command, CommandKind, Fact, IdKey, Observation, OriginRef, Posture, PriorState, Quantities,
-    Receipt, ReceiptOutcome, UsageBatchBuilder, UsageFlags, UsageOutcome, UsageRef,
+    Receipt, ReceiptOutcome, Settings, UsageBatchBuilder, UsageFlags, UsageOutcome, UsageRef,
 };
+use policy::id::OrderId;
 use policy::inventory::{
     Inventory, InventoryChange, Namespace, ObjectKey, ObjectKind, ScaledObject, Workload,
 };

@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
 use daemon::journal::{Journal, OrderRecord};
-use policy::decision::DecisionId;
-use policy::engine::Settings;
-use policy::fact::ReceiptOutcome;
+use policy::fact::{ReceiptOutcome, Settings};
+use policy::id::DecisionId;
 use rusqlite::Connection;
 use tempfile::TempDir;
 

@@ -11,8 +11,6 @@ use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 
-use super::tenant::{Tenant, WorkloadSpec};
-
 /// The API of KEDA's ScaledObjects, which has no typed struct.
 #[must_use]
 pub fn scaled_object_resource() -> ApiResource {
@@ -110,31 +108,11 @@ impl Admin {
         Ok(())
     }
 
-    /// Creates a workload and its ScaledObject; does not wait.
+    /// Creates an object of that kind.
     ///
     /// # Errors
-    /// The API server refuses one of them.
-    pub async fn workload(&self, namespace: &str, spec: &WorkloadSpec) -> Result<Tenant> {
-        let kind = if spec.stateful { "StatefulSet" } else { "Deployment" };
-        let apps = ApiResource::from_gvk(&GroupVersionKind::gvk("apps", "v1", kind));
-        self.create(namespace, &apps, spec.workload()).await?;
-        self.create(namespace, &scaled_object_resource(), spec.scaled_object()).await?;
-        Ok(Tenant::new(self.clone(), namespace, spec))
-    }
-
-    /// A namespace `name` with `labels`, in it a Deployment and a ScaledObject `agent`; waits
-    /// until `replicas` pods run, the HPA exists and `/scale` says `replicas`.
-    ///
-    /// # Errors
-    /// The API server refuses, or the pods do not run within 60 s.
-    pub async fn tenant(&self, name: &str, labels: &[(&str, &str)], replicas: i32) -> Result<Tenant> {
-        self.namespace(name, labels).await?;
-        let tenant = self.workload(name, &WorkloadSpec::new("agent", replicas)).await?;
-        tenant.wait_running(replicas).await?;
-        Ok(tenant)
-    }
-
-    async fn create(&self, namespace: &str, resource: &ApiResource, object: Value) -> Result<()> {
+    /// The API server refuses.
+    pub(super) async fn create(&self, namespace: &str, resource: &ApiResource, object: Value) -> Result<()> {
         let api: Api<DynamicObject> = Api::namespaced_with(self.client(), namespace, resource);
         let object: DynamicObject = serde_json::from_value(object)?;
         api.create(&PostParams::default(), &object)

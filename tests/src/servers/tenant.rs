@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Result;
-use kube::core::DynamicObject;
+use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use serde_json::{Value, json};
 
-use super::admin::Admin;
+use super::admin::{Admin, scaled_object_resource};
 use super::wait::wait_until;
 
 /// Pods run 2 to 4 s after their ScaledObject was made; compilers may run beside.
@@ -161,8 +161,34 @@ impl std::fmt::Debug for Tenant {
     }
 }
 
+impl Admin {
+    /// Creates a workload and its ScaledObject; does not wait.
+    ///
+    /// # Errors
+    /// The API server refuses one of them.
+    pub async fn workload(&self, namespace: &str, spec: &WorkloadSpec) -> Result<Tenant> {
+        let kind = if spec.stateful { "StatefulSet" } else { "Deployment" };
+        let apps = ApiResource::from_gvk(&GroupVersionKind::gvk("apps", "v1", kind));
+        self.create(namespace, &apps, spec.workload()).await?;
+        self.create(namespace, &scaled_object_resource(), spec.scaled_object()).await?;
+        Ok(Tenant::new(self.clone(), namespace, spec))
+    }
+
+    /// A namespace `name` with `labels`, in it a Deployment and a ScaledObject `agent`; waits
+    /// until `replicas` pods run, the HPA exists and `/scale` says `replicas`.
+    ///
+    /// # Errors
+    /// The API server refuses, or the pods do not run within 60 s.
+    pub async fn tenant(&self, name: &str, labels: &[(&str, &str)], replicas: i32) -> Result<Tenant> {
+        self.namespace(name, labels).await?;
+        let tenant = self.workload(name, &WorkloadSpec::new("agent", replicas)).await?;
+        tenant.wait_running(replicas).await?;
+        Ok(tenant)
+    }
+}
+
 impl Tenant {
-    pub(super) fn new(admin: Admin, namespace: &str, spec: &WorkloadSpec) -> Self {
+    fn new(admin: Admin, namespace: &str, spec: &WorkloadSpec) -> Self {
         Self { namespace: namespace.to_owned(), spec: spec.clone(), admin }
     }
 

@@ -6,6 +6,7 @@
 //! its reason, and an entry that is no longer needed fails too.
 
 mod arrows;
+mod circles;
 mod docs;
 mod sizes;
 mod source;

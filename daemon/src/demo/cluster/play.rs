@@ -21,8 +21,9 @@ use super::{LOOK, NAMESPACE, QUIET, RUNAWAY};
 use crate::app::{App, Running};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{BedrockSource, Config, Overrides};
+use crate::edge::Nothing;
 use crate::http::socket::actor_of;
-use crate::wiring::{self, Nothing};
+use crate::wiring::{self};
 
 const RULES: &str = include_str!("rules.yaml");
 const BREAKER: &str = "tenant-daily/runaway";

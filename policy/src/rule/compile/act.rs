@@ -1,8 +1,8 @@
 //! What a budget does: `notify` and `pauseScaledObjects`.
 
 use super::super::diagnose::{DiagnosticKind as Kind, one_of};
-use super::super::file::{Entry, Node, Shape, Spot};
 use super::super::glob::is_glob;
+use super::super::node::{Entry, Node, Shape, Spot};
 use super::super::read::{Keys, RefKind, Sink, all_of};
 use super::super::{Act, TargetSelector, Template};
 use crate::subject::FieldName;

@@ -1,11 +1,10 @@
 //! `kind: Attribution`. Several documents add up, in the order of files and lines.
 
 use super::super::diagnose::DiagnosticKind as Kind;
-use super::super::file::{Node, Shape, Spot};
+use super::super::node::{Node, Shape, Spot};
 use super::super::read::{Keys, RefKind, Sink, all_of, shortened};
 use super::super::{Attribution, Delegate, PrincipalRule};
-use crate::attribution::short_principal;
-use crate::subject::FieldName;
+use crate::subject::{FieldName, short_principal};
 
 const ATTRIBUTION: Keys = Keys {
     known: &["delegates", "principals", "namespaceLabels", "claims", "maxNewSubjectsPerSource"],

@@ -1,10 +1,10 @@
 //! `kind: Budget`.
 
 use super::super::diagnose::DiagnosticKind as Kind;
-use super::super::file::{Node, Shape, Spot};
+use super::super::node::{Node, Shape, Spot};
 use super::super::read::{Fields, Keys, RefKind, Sink, all_of};
 use super::super::{Act, Budget, Mode, OnStale};
-use super::{Header, Origin, act, limit, restore, select, window};
+use super::{Header, LONGEST, Origin, act, limit, restore, select, window};
 use crate::money::Percent;
 use crate::subject::FieldName;
 use crate::time::Span;
@@ -43,8 +43,6 @@ const MODES: [(&str, Mode); 4] = [
 
 /// Fields of `perEach`.
 const MOST_FIELDS: usize = 6;
-/// Longest grace and hold: a month.
-pub(super) const LONGEST: Span = Span::from_hours(31 * 24);
 
 pub(super) fn read(
     header: &Header,

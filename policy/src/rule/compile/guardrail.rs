@@ -3,7 +3,7 @@
 
 use super::super::Guardrail;
 use super::super::diagnose::DiagnosticKind as Kind;
-use super::super::file::{Node, Spot};
+use super::super::node::{Node, Spot};
 use super::super::read::{Keys, RefKind, Sink};
 use crate::inventory::ObjectKey;
 use crate::money::Percent;

@@ -4,7 +4,7 @@ use chrono::{Days, NaiveDate, NaiveTime, TimeDelta, TimeZone};
 use chrono_tz::Tz;
 
 use super::super::diagnose::{DiagnosticKind as Kind, one_of};
-use super::super::file::{Node, Shape};
+use super::super::node::{Node, Shape};
 use super::super::read::{Fields, Keys, Sink, all_of};
 use super::super::{Limit, LimitOverride, WindowSpec};
 use crate::money::Money;

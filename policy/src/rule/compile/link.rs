@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::diagnose::{DiagnosticKind as Kind, meant, one_of};
-use super::super::file::Spot;
 use super::super::glob::glob_matches;
+use super::super::node::Spot;
 use super::super::read::{Ref, RefKind, Sink};
 use super::super::{Act, Budget, Guardrail, Place, RuleSet, Template};
 use super::{Found, Origin, attribution, guardrail, price};

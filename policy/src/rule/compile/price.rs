@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::diagnose::DiagnosticKind as Kind;
-use super::super::file::{Node, Spot};
+use super::super::node::{Node, Spot};
 use super::super::read::{Fields, Keys, Sink};
 use super::Header;
 use crate::money::{HourRate, TokenRate};

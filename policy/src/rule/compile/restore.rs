@@ -1,10 +1,10 @@
 //! `restore`: when a tripped breaker gives back.
 
 use super::super::diagnose::DiagnosticKind as Kind;
-use super::super::file::Spot;
+use super::super::node::Spot;
 use super::super::read::{Fields, Keys, Sink};
 use super::super::{Restore, RestoreWhen, WindowSpec};
-use super::budget::LONGEST;
+use super::LONGEST;
 use crate::money::Percent;
 use crate::time::Span;
 

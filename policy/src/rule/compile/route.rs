@@ -1,7 +1,7 @@
 //! `kind: Route`. Secrets are named, never written: rule files are in Git.
 
 use super::super::diagnose::{DiagnosticKind as Kind, one_of};
-use super::super::file::{Entry, Node, Shape};
+use super::super::node::{Entry, Node, Shape};
 use super::super::read::{Fields, Keys, Sink, all_of};
 use super::super::{Receiver, Route, SecretRef};
 use super::Header;

@@ -1,7 +1,7 @@
 //! `select`: which charges a budget counts.
 
 use super::super::diagnose::DiagnosticKind as Kind;
-use super::super::file::{Node, Shape};
+use super::super::node::{Node, Shape};
 use super::super::read::{Keys, RefKind, Sink, all_of};
 use super::super::{ChargeKind, Condition, Selector, Test};
 

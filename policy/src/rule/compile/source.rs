@@ -1,7 +1,7 @@
 //! `kind: Source`. What is said of the source of that name.
 
 use super::super::SourceRule;
-use super::super::file::Node;
+use super::super::node::Node;
 use super::super::read::{Keys, Sink};
 use crate::time::Span;
 

@@ -3,7 +3,7 @@
 use chrono_tz::{TZ_VARIANTS, Tz};
 
 use super::super::diagnose::DiagnosticKind as Kind;
-use super::super::file::Node;
+use super::super::node::Node;
 use super::super::read::{Fields, Keys, Sink};
 use super::super::{CalendarUnit, WindowSpec};
 use crate::time::Span;

@@ -9,7 +9,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::money::{Money, MoneyError, plain_decimal, strip_unit};
+use super::Money;
+use super::text::{MoneyError, plain_decimal, strip_unit};
 
 /// A share in parts per million: 80% is 800,000. At most 429,496.7295%.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::fact::IdKey;
+use super::IdKey;
 use crate::time::Span;
 
 /// What a journal fixes for its engine. Changing one changes what a replay gives, so they are kept in

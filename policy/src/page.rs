@@ -1,0 +1,24 @@
+//! What a page is about. The engine pages, and so does a daemon that is in trouble itself, by a fact.
+
+use serde::{Deserialize, Serialize};
+
+/// What a page about ourselves is about. A closed list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum PageTopic {
+    /// A model without a price was used under a budget.
+    Unpriced,
+    /// A source is stale.
+    SourceStale,
+    /// The cluster was not heard for 120 s.
+    InventoryStale,
+    /// The clocks disagree.
+    Clock,
+    /// A rule change brought breakers over.
+    RuleChange,
+    /// A source brings more new subjects than it may.
+    SubjectCap,
+    /// Marked objects that the journal does not know.
+    Orphans,
+    /// The daemon may not do what it was configured to do.
+    Posture,
+}
