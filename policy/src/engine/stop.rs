@@ -150,9 +150,9 @@ impl Engine {
             Stage::Ordered => {
                 return self.hold_all(slot, expansion, &fresh, blast, approved_by.as_deref(), out);
             }
-            // A question is one, whatever mode a reload gives the rule. What is at zero it is not about yet.
+            // A question is one, whatever mode a reload gives the rule.
             Stage::AwaitingApproval(_) => {
-                let running = unsaid.into_iter().filter(|t| !self.is_proven(t)).collect();
+                let running = unsaid.into_iter().filter(|t| !self.is_settled(t)).collect();
                 (running, self.mode_of(slot).min(Mode::Approve))
             }
             Stage::Withheld(_) => (fresh, self.mode_of(slot)),
@@ -162,8 +162,13 @@ impl Engine {
         }
     }
 
-    fn is_proven(&self, target: &ObjectKey) -> bool {
-        self.holds.get(target).is_some_and(|hold| hold.state == HoldState::Verified)
+    /// Whether a yes would change nothing of it now: it is at zero already, or we have given up on it.
+    fn is_settled(&self, target: &ObjectKey) -> bool {
+        self.holds.get(target).is_some_and(|hold| match hold.state {
+            HoldState::Verified | HoldState::Contested => true,
+            HoldState::NotStopped => !hold.unanswered,
+            HoldState::Ordered | HoldState::Restoring | HoldState::Released => false,
+        })
     }
 
     /// Targets that a yes is needed for, where one is: those that this breaker does not hold, and all of them
@@ -225,10 +230,10 @@ impl Engine {
         let asks = yes.is_none() && self.mode_of(slot) == Mode::Approve && !unsaid.is_empty();
         if put || asks {
             let until = self.now.plus(self.rules.guardrail.approval_expires);
-            let detail = match mode {
+            let detail = match self.mode_of(slot) {
                 Mode::Enforce => format!(
-                    "it tripped before the rules made it `enforce`, and a change of rules stops nothing: it waits \
-                     for a person until {until}"
+                    "its mode became `enforce` while it was tripped, and a change of mode stops nothing: it waits for a \
+                     person until {until}"
                 ),
                 _ => format!("mode `approve` waits for a person until {until}"),
             };

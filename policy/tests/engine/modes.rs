@@ -85,7 +85,7 @@ fn a_question_that_a_reload_puts_names_objects_and_modes_and_is_asked_again_unti
     let question = world.asked().unwrap();
     let DecisionKind::Withheld { targets, answers } = &question.kind else { unreachable!() };
     assert_eq!(*targets, [scaled_object("acme")]);
-    assert!(answers[0].detail.contains("a change of rules stops nothing"), "{answers:?}");
+    assert!(answers[0].detail.contains("a change of mode stops nothing"), "{answers:?}");
     assert_eq!(question.mode, Approve, "so that a message offers the yes");
     let difference = "tenant-daily/acme (mode observe before, enforce now, spent 51.00 USD of 50.00 USD; ";
     assert!(world.pages().iter().any(|p| p.contains(difference)), "{:?}", world.pages());
@@ -221,4 +221,27 @@ fn under_approve_a_yes_to_a_change_of_rules_stops_nothing_before_one_to_the_obje
     let decision = question.id;
     world.command(CommandKind::Approve { decision });
     assert_eq!(world.ordered(), ["pause acme/api"]);
+}
+
+#[test]
+fn a_question_says_why_it_is_one() {
+    let mut world = World::new();
+    world.take(vec![Fact::Posture(Posture { ceiling: Approve, because: None })]);
+    world.spend("acme", "51");
+    let DecisionKind::Withheld { answers, .. } = &world.asked().unwrap().kind else { unreachable!() };
+    assert!(answers[0].detail.starts_with("mode `approve` waits for a person"), "{answers:?}");
+}
+
+#[test]
+fn a_question_names_nothing_that_a_yes_would_not_change() {
+    let mut world = tripped_in(Enforce);
+    for _ in 0..2 {
+        world.scale("acme", 2);
+        world.obey_all();
+    }
+    world.scale("acme", 2);
+    assert_eq!(world.hold("acme"), Some(HoldState::Contested));
+    remode(&mut world, Approve);
+    world.pass("1m");
+    assert!(world.asked().is_none(), "we fight for it no longer, whoever says yes");
 }
