@@ -163,7 +163,7 @@ fn a_daemon_answers_its_command_line_and_drains_on_sigterm() {
     assert_eq!(place.ask(&["approve", "yes"]).0, 2);
     assert_eq!(place.ask(&["explain", "d999"]).0, 4);
     let (code, out, _) = place.ask(&["explain", "nobody"]);
-    assert!(code == 0 && out.contains("nobody: no charge under this name"), "{out}");
+    assert!(code == 4 && out.contains("nobody: no charge under this name"), "{out}");
     assert_eq!(place.ask(&["run"]).0, 75, "a second one is refused");
     let (code, log) = daemon.end(nix::sys::signal::Signal::SIGTERM);
     assert_eq!(code, Some(0), "{log:?}");

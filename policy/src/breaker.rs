@@ -176,6 +176,11 @@ pub struct Trip {
     pub asked: Vec<ObjectKey>,
     /// Who said yes.
     pub approved_by: Option<String>,
+    /// Its orders stand: given once, and no change of mode has taken them back since. While they do, what it
+    /// holds is kept stopped, whatever waits beside it.
+    pub in_force: bool,
+    /// People were told of it: it tripped, or was asked about, in a mode that tells.
+    pub told: bool,
 }
 
 /// How far the orders of a trip have come.

@@ -3,7 +3,7 @@
 use crate::args::{Common, Format};
 use crate::http::shape::{Detail, Reason};
 
-use super::{DONE, Outcome, ask};
+use super::{DONE, NOTHING, Outcome, ask};
 
 pub(super) async fn run(common: &Common, what: &str) -> Outcome {
     let daemon = ask::daemon(common)?;
@@ -21,7 +21,12 @@ pub(super) async fn run(common: &Common, what: &str) -> Outcome {
         Format::Json => ask::json(&reasons)?,
         Format::Human | Format::Plain => anstream::print!("{}", in_words(what, &reasons)),
     }
-    Ok(DONE)
+    Ok(code_of(&reasons))
+}
+
+/// A name that nobody ever bore is told apart from one that did not trip: it may be mistyped.
+fn code_of(reasons: &[Reason]) -> u8 {
+    if reasons.iter().any(|reason| reason.known) { DONE } else { NOTHING }
 }
 
 /// `d17`; anything else is a name.
@@ -49,9 +54,10 @@ mod tests {
     #[test]
     fn why_not_is_told_for_each_breaker() {
         let said = [
-            Reason { breaker: Some("tenant-daily/acme".into()), reason: "spent little".into() },
-            Reason { breaker: None, reason: "never seen".into() },
+            Reason { breaker: Some("tenant-daily/acme".into()), known: true, reason: "spent little".into() },
+            Reason { breaker: None, known: false, reason: "never seen".into() },
         ];
+        assert_eq!((code_of(&said), code_of(&said[..1]), code_of(&said[1..])), (DONE, DONE, NOTHING));
         assert_eq!(in_words("acme", &said), "tenant-daily/acme: spent little\nacme: never seen\n");
     }
 }

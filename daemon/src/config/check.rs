@@ -145,6 +145,7 @@ pub(super) fn check(file: &File, over: &Overrides) -> Result<Config, Vec<Mistake
         bedrock,
         tokens,
         operators,
+        slack_api: file.slack.api.as_ref().and_then(|api| slack_api(api, &mut wrong)),
         limits: limits(&file.limits, &mut wrong),
         dead_letter_dir: path(None, file.dead_letter_dir.as_ref(), data_dir.join("dead-letter")),
         data_dir,
@@ -288,6 +289,30 @@ fn cluster(cluster: &file::Cluster, wrong: &mut Mistakes) -> Cluster {
         keda_deployment: text(&cluster.keda_deployment, "keda-operator"),
         keda_version: cluster.keda_version.as_ref().map(|v| v.value.clone()),
     }
+}
+
+/// A bot token goes there with every message, so it goes in the clear to this machine alone.
+fn slack_api(api: &Text, wrong: &mut Mistakes) -> Option<String> {
+    let url = url::Url::parse(&api.value).ok();
+    let here = |url: &url::Url| match url.host() {
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
+    };
+    let safe = url.filter(|url| {
+        let plain = url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
+        plain && (url.scheme() == "https" || (url.scheme() == "http" && here(url)))
+    });
+    if safe.is_none() {
+        let message = format!("`{}` is no address for a bot token to go to", api.value);
+        wrong.add(
+            spot(api),
+            message,
+            "write `https://slack.com/api`, or leave it out; `http` only to this machine",
+        );
+    }
+    safe.map(|url| url.as_str().trim_end_matches('/').to_owned())
 }
 
 /// Ceiling and install id: who may write must say who it is.

@@ -23,6 +23,7 @@ pub(super) struct File {
     pub(super) sources: Sources,
     pub(super) tokens: Vec<Token>,
     pub(super) operators: Vec<Operator>,
+    pub(super) slack: Slack,
     pub(super) limits: Limits,
     pub(super) dead_letter_dir: Option<Text>,
     pub(super) poll: Poll,
@@ -91,6 +92,12 @@ pub(super) struct Token {
 pub(super) struct Operator {
     pub(super) name: Text,
     pub(super) secret: Spanned<Secret>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Slack {
+    pub(super) api: Option<Text>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -50,6 +50,9 @@ pub struct Config {
     pub tokens: Vec<Token>,
     /// Who may command over HTTP.
     pub operators: Vec<Operator>,
+    /// Where Slack's methods are, without a slash at the end, for routes that post with a bot token; by default
+    /// Slack's own, `https://slack.com/api`. GovSlack's is `https://slack-gov.com/api`.
+    pub slack_api: Option<String>,
     /// Limits.
     pub limits: Limits,
     /// Where what cannot be used is kept. Default `<dataDir>/dead-letter`.

@@ -43,6 +43,7 @@ tokens:
   - {name: litellm, secret: {env: LITELLM}, fields: {tenant: acme}, account: "111122223333"}
 operators:
   - {name: oncall, secret: {file: /run/secrets/op}}
+slack: {api: "https://slack-gov.com/api/"}
 limits: {onTime: 10m, horizon: 24h, diskReserve: 1 GiB, body: 512KiB}
 poll: {rules: 5s}
 metrics: {maxSeries: 50}
@@ -62,6 +63,7 @@ log: {format: json}
     assert_eq!(config.tokens[0].secret, SecretRef::Env("LITELLM".into()));
     assert_eq!(config.tokens[0].fields["tenant"], "acme");
     assert_eq!(config.operators[0].secret, SecretRef::File("/run/secrets/op".into()));
+    assert_eq!(config.slack_api.as_deref(), Some("https://slack-gov.com/api"));
     assert_eq!(config.limits.body_bytes, 524_288);
     assert_eq!(config.limits.disk_reserve, 1 << 30);
     assert_eq!((config.max_series, config.log), (50, LogFormat::Json));
@@ -105,6 +107,32 @@ fn an_unknown_key_is_refused_with_its_place_and_what_was_probably_meant() {
         "error: config.yaml:2:3: unknown key `colour`\n  |\n2 |   colour: blue\n  |   ^\n  help: the keys here \
          are `onTime`, `horizon`, `maxAhead`, `body`, `diskReserve`, `keep`\n"
     );
+}
+
+#[test]
+fn a_bot_token_goes_nowhere_in_the_clear_but_to_this_machine() {
+    let api =
+        |url: &str| parse(&format!("slack: {{api: \"{url}\"}}")).map(|config| config.slack_api.unwrap());
+    for (url, taken) in [
+        ("https://slack.com/api", "https://slack.com/api"),
+        ("http://127.0.0.1:8080/api/", "http://127.0.0.1:8080/api"),
+        ("http://localhost/api", "http://localhost/api"),
+        ("http://[::1]:1/api", "http://[::1]:1/api"),
+    ] {
+        assert_eq!(api(url).unwrap(), taken);
+    }
+    for url in [
+        "http://slack.com/api",
+        "slack.com/api",
+        "ftp://slack.com/api",
+        "https://bot:token@slack.com/api",
+        "https://slack.com/api?x=1",
+        "",
+    ] {
+        let error = api(url).unwrap_err().to_string();
+        assert!(error.contains("is no address for a bot token to go to"), "{url}: {error}");
+        assert!(error.contains("config.yaml:1:14"), "{url}: {error}");
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use policy::decision::{self, DecisionKind, Effect};
-use policy::engine::{BreakerView, HoldView, NotTripped, Tally, View};
+use policy::engine::{BreakerView, HoldView, NotTripped, NotTrippedReason, Tally, View};
 use policy::explain;
 use policy::fact::{GuardAnswer, Observation, Receipt, ReceiptOutcome};
 use policy::rule::{Budget, WindowSpec};
@@ -526,12 +526,18 @@ fn story(record: &DecisionRecord) -> String {
 pub struct Reason {
     /// The breaker, where there is one.
     pub breaker: Option<String>,
+    /// Whether anything of that name was ever seen.
+    pub known: bool,
     /// For people.
     pub reason: String,
 }
 
 impl From<&NotTripped> for Reason {
     fn from(not: &NotTripped) -> Self {
-        Self { breaker: not.breaker.as_deref().map(str::to_owned), reason: not.reason.to_string() }
+        Self {
+            breaker: not.breaker.as_deref().map(str::to_owned),
+            known: not.reason != NotTrippedReason::NeverSeen,
+            reason: not.reason.to_string(),
+        }
     }
 }

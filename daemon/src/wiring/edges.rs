@@ -74,7 +74,10 @@ pub fn deps_on(
     let deliveries = Arc::new(Deliveries::new(clock.clone(), config.limits.keep));
     let notifier = Notifier::new(Arc::new(EnvironmentAndFiles), deliveries.clone())
         .context("cannot send messages: the system has no root certificates; install `ca-certificates`")?;
-    let notifier = Arc::new(notifier);
+    let notifier = Arc::new(match &config.slack_api {
+        Some(url) => notifier.with_slack_api_url(url),
+        None => notifier,
+    });
     let mut sources: Vec<Box<dyn Source>> = Vec::new();
     let (mut actuator, mut leading): (Option<Arc<dyn Actuator>>, _) = (None, None);
     if let Some(client) = client {

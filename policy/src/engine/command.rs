@@ -34,7 +34,8 @@ impl Engine {
         match &command.kind {
             CommandKind::Approve { decision } => {
                 let (slot, done) = self.approve(*decision, &actor, out);
-                (format!("approve {decision}"), slot, done)
+                let came = slot.filter(|_| done.is_ok()).map_or("", |slot| self.came_of_trip(slot));
+                (format!("approve {decision}{came}"), slot, done)
             }
             CommandKind::Trip { breaker, reason } => {
                 let (slot, done) = self.trip_by_hand(breaker, &format!("{actor}: {reason}"), out);
@@ -92,6 +93,7 @@ impl Engine {
             } => *d == decision,
             State::Tripped(trip) => {
                 trip.decision == decision
+                    && !trip.asked.is_empty()
                     && matches!(
                         trip.stage,
                         Stage::AwaitingApproval(_) | Stage::Withheld(GuardCheck::BlastRadius)
@@ -166,7 +168,7 @@ impl Engine {
         }
     }
 
-    /// What a person who tripped it must not believe: that something was stopped where nothing was.
+    /// What a person who tripped or approved it must not believe: that something was stopped where nothing was.
     fn came_of_trip(&self, slot: u32) -> &'static str {
         match self.trip_of(slot).map(|trip| trip.stage) {
             Some(Stage::Observed) => "; nothing is stopped: the rule's mode only observes or alerts",

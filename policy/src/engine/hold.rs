@@ -1,14 +1,13 @@
 //! Holds: what we keep stopped, who holds it, and what receipts say of it.
 //!
 //! A hold believes only receipts and the inventory. The first holder records the prior state, only the
-//! last release restores (A29). A raise while we hold is reversed twice; the third time we stop fighting.
+//! last release restores (A29).
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
 use crate::annotation::{HOLDERS, INSTALL, ORDER, PAUSED_REPLICAS};
-use crate::breaker::Stage;
 use crate::decision::{Blast, DecisionId, DecisionKind, Effect, HoldState, OrderId, PageTopic, Why};
 use crate::fact::{Observation, PriorState, Receipt, ReceiptOutcome};
 use crate::inventory::{Inventory, InventoryChange, ObjectKey, ScaledObject};
@@ -16,11 +15,6 @@ use crate::rule::Mode;
 use crate::time::{Span, Timestamp};
 
 use super::{Engine, Outcome};
-
-/// Raises that are reversed; one more is contested (invariant 8).
-const MOST_REVERSALS: u32 = 2;
-/// A workload above zero this long after the proof was raised, even if no change of it was seen.
-const RAISE_SETTLES: Span = Span::from_secs(15);
 
 /// What is said of an object that is as it was before us.
 pub(super) const GIVEN_BACK: &str = "given back as it was";
@@ -54,8 +48,10 @@ pub struct Hold {
     pub accepted_at: Option<Timestamp>,
     /// When the effect was proven.
     pub verified_at: Option<Timestamp>,
-    /// Raises reversed so far.
+    /// Raises reversed so far, and the one that was contested.
     pub raises: u32,
+    /// Somebody raised it when nothing of ours might answer: not counted, and answered once it may be.
+    pub unanswered: bool,
     /// What was last seen, for people.
     pub detail: String,
     /// Who approved the order, where someone did.
@@ -81,6 +77,7 @@ impl Hold {
             accepted_at: None,
             verified_at: None,
             raises: 0,
+            unanswered: false,
             detail: String::new(),
             approved_by: None,
             blast: Blast::default(),
@@ -214,7 +211,7 @@ impl Engine {
         if from == to && hold.detail == detail {
             return;
         }
-        hold.state = to;
+        (hold.state, hold.unanswered) = (to, false);
         hold.detail.clone_from(&detail);
         self.decide_hold(target, DecisionKind::Hold { target: target.clone(), from, to, detail }, out);
     }
@@ -297,40 +294,22 @@ impl Engine {
     /// A pause without proof is fired again while its cause lasts, at most `max_attempts` times.
     fn refire(&mut self, target: &ObjectKey, out: &mut Outcome) {
         let Some(hold) = self.holds.get(target) else { return };
+        if hold.unanswered {
+            return self.answer_late(target, out);
+        }
         let due = self.now >= hold.ordered_at.plus(self.settings.refire_after);
         if hold.state == HoldState::Verified {
             return self.notice_quiet_raise(target, out);
         }
-        if hold.state != HoldState::Ordered || !due || self.freeze.is_some() || !self.has_cause(target) {
+        if hold.state != HoldState::Ordered || !due || self.may_not_stop(target).is_some() {
             return;
         }
+        let Some(hold) = self.holds.get(target) else { return };
         if hold.attempt >= self.settings.max_attempts {
             let detail = format!("not proven after {} tries: {}", hold.attempt, hold.detail);
             return self.hold_becomes(target, HoldState::NotStopped, detail, out);
         }
         self.give_order(target, Effect::PauseToZero, out);
-    }
-
-    /// Whether a breaker that holds the target is still tripped, with its orders given (F7), and would still
-    /// choose it: a namespace may have gone to another tenant since.
-    fn has_cause(&self, target: &ObjectKey) -> bool {
-        let Some(hold) = self.holds.get(target) else { return false };
-        let slots = hold.holders.iter().filter_map(|name| self.slot_of(name));
-        slots
-            .filter(|slot| self.budget_of(*slot).mode >= Mode::Approve)
-            .filter(|slot| self.trip_of(*slot).is_some_and(|trip| trip.stage == Stage::Ordered))
-            .any(|slot| self.expand(slot).targets.contains(target))
-    }
-
-    /// A raise whose change was never seen (a watch that was down) is found by looking at what is.
-    fn notice_quiet_raise(&mut self, target: &ObjectKey, out: &mut Outcome) {
-        let settled = |h: &Hold| h.verified_at.is_some_and(|at| self.now >= at.plus(RAISE_SETTLES));
-        let workload = self.inventory.scaled_objects.get(target).and_then(|o| o.workload.clone());
-        let Some(workload) = workload else { return };
-        let raised = self.inventory.workloads.get(&workload).is_some_and(|w| w.replicas > 0);
-        if raised && self.holds.get(target).is_some_and(settled) {
-            self.raised(target, &workload, "its workload is above zero", out);
-        }
     }
 
     /// Takes a change of what exists in, and looks at what it means for holds.
@@ -370,42 +349,6 @@ impl Engine {
             InventoryChange::Snapshot(all) => self.inventory.namespaces != all.namespaces,
             _ => false,
         }
-    }
-
-    fn workload_raised(&mut self, workload: &ObjectKey, replicas: u32, out: &mut Outcome) {
-        let scales = |o: &ScaledObject| o.workload.as_ref() == Some(workload);
-        let target =
-            self.inventory.scaled_objects.iter().find(|(_, o)| scales(o)).map(|(key, _)| key.clone());
-        if let Some(target) = target
-            && self.holds.get(&target).is_some_and(|h| h.state == HoldState::Verified)
-        {
-            self.raised(&target, workload, &format!("somebody raised it to {replicas}"), out);
-        }
-    }
-
-    /// Reversed twice, contested the third time. A foreign or orphaned hold is never fought over.
-    fn raised(&mut self, target: &ObjectKey, workload: &ObjectKey, seen: &str, out: &mut Outcome) {
-        let Some(hold) = self.holds.get_mut(target) else { return };
-        if hold.foreign || hold.orphan || hold.holders.is_empty() {
-            return;
-        }
-        hold.raises += 1;
-        if hold.raises > MOST_REVERSALS {
-            let detail = format!("{seen}; reversed {MOST_REVERSALS} times already, no longer fighting");
-            return self.hold_becomes(target, HoldState::Contested, detail, out);
-        }
-        let raises = hold.raises;
-        let may_write =
-            self.clock_doubt.is_none() && self.freeze.is_none() && self.posture.ceiling >= Mode::Approve;
-        if !may_write || !self.has_cause(target) {
-            return;
-        }
-        let paused = self.inventory.scaled_objects.get(target).is_some_and(is_paused_at_zero);
-        let effect =
-            if paused { Effect::ReverseRaise { workload: workload.clone() } } else { Effect::PauseToZero };
-        let detail = format!("{seen}; reversing it ({raises} of {MOST_REVERSALS})");
-        self.hold_becomes(target, HoldState::Ordered, detail, out);
-        self.give_order(target, effect, out);
     }
 
     /// The pause was taken off, the object was replaced, or it is marked and nobody knows why.
@@ -474,7 +417,7 @@ impl Engine {
     }
 }
 
-fn is_paused_at_zero(object: &ScaledObject) -> bool {
+pub(super) fn is_paused_at_zero(object: &ScaledObject) -> bool {
     object.annotations.get(PAUSED_REPLICAS).is_some_and(|value| &**value == "0")
 }
 

@@ -8,7 +8,7 @@ use crate::breaker::{Closed, Cold, Stage, State, Trip, mark};
 use crate::burn::Burn;
 use crate::decision::{ArmingCause, BreakerRef, DecisionKind, ReleaseCause, Why};
 use crate::money::Money;
-use crate::rule::{Budget, RestoreWhen, WindowSpec};
+use crate::rule::{Budget, Mode, RestoreWhen, WindowSpec};
 use crate::time::{Span, Timestamp};
 use crate::window::Window;
 
@@ -22,6 +22,11 @@ const REWARN_BELOW_PERCENT: i128 = 90;
 impl Engine {
     pub(super) fn budget_of(&self, slot: u32) -> &Budget {
         &self.rules.budgets[usize::from(self.cold[slot as usize].budget)]
+    }
+
+    /// What is done for a breaker now: the lower of its rule's mode and the daemon's ceiling.
+    pub(super) fn mode_of(&self, slot: u32) -> Mode {
+        self.budget_of(slot).mode.min(self.posture.ceiling)
     }
 
     /// Looks at a breaker whose sum reached a mark, or whose time has come.
@@ -149,6 +154,8 @@ impl Engine {
             by,
             asked: Vec::new(),
             approved_by: None,
+            in_force: false,
+            told: self.mode_of(slot) >= Mode::Alert,
         };
         self.cold[at].state = State::Tripped(Box::new(trip));
         self.armed.insert(slot);
@@ -260,6 +267,7 @@ impl Engine {
             State::Tripped(_) => {
                 self.release_if_due(slot, out);
                 self.order_again(slot, out);
+                self.tell_what_stands(slot, out);
             }
         }
         let rolling = matches!(self.budget_of(slot).window, WindowSpec::Rolling(_));

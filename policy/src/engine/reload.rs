@@ -7,7 +7,7 @@ use crate::breaker::{Cold, Hot, State};
 use crate::decision::{DecisionKind, PageTopic};
 use crate::money::Money;
 use crate::price::PriceBook;
-use crate::rule::{Budget, RuleSet};
+use crate::rule::{Budget, Mode, RuleSet};
 use crate::time::{Span, Timestamp};
 
 use super::index::Index;
@@ -24,18 +24,26 @@ impl Engine {
         let first = self.rules.id.is_empty();
         let over_before = self.over();
         let kept = self.kept_budgets(rules);
+        let modes: BTreeMap<u16, Mode> =
+            kept.iter().map(|(old, new)| (*new, self.rules.budgets[usize::from(*old)].mode)).collect();
         self.change_prices(rules, first, out);
         self.rules = Arc::new(rules.clone());
         self.keep_slots(&kept);
         self.lanes.clear();
-        let mut newly_over = Vec::new();
+        let (mut newly_over, mut asked) = (Vec::new(), Vec::new());
         for slot in 0..u32::try_from(self.hot.len()).unwrap_or(u32::MAX) {
             let before = self.cold[slot as usize].limit;
             if self.change_limit(slot, &over_before, out) {
                 newly_over.push(self.difference(slot, before));
             }
+            if let Some(before) = modes.get(&self.cold[slot as usize].budget)
+                && self.change_mode(slot, *before, out)
+            {
+                asked.push(self.mode_difference(slot, *before));
+            }
         }
-        self.page_reload(&newly_over, out);
+        self.page_reload("the new rules put {} breaker(s) over their limit", &newly_over, out);
+        self.page_reload("the new rules may stop what {} tripped breaker(s) are for", &asked, out);
         self.page_lost_holders(out);
     }
 
@@ -149,17 +157,18 @@ impl Engine {
         format!("{name} ({change}, spent {sum}; {}:{})", place.file, place.line)
     }
 
-    fn page_reload(&mut self, newly_over: &[String], out: &mut Outcome) {
-        if newly_over.is_empty() {
+    /// Says of which breakers the new rules changed something that a person must say yes to; `what` has `{}`
+    /// where their number goes.
+    fn page_reload(&mut self, what: &str, breakers: &[String], out: &mut Outcome) {
+        if breakers.is_empty() {
             return;
         }
-        let more = newly_over.len().saturating_sub(MOST_NAMED);
-        let named = newly_over[..newly_over.len() - more].join(", ");
+        let more = breakers.len().saturating_sub(MOST_NAMED);
+        let named = breakers[..breakers.len() - more].join(", ");
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         let detail = format!(
-            "the new rules put {} breaker(s) over their limit; nothing is stopped for that until a person \
-             approves or the window ends: {named}{more}",
-            newly_over.len(),
+            "{}; nothing is stopped for that until a person approves or the window ends: {named}{more}",
+            what.replace("{}", &breakers.len().to_string()),
         );
         self.page(DecisionKind::Page { topic: PageTopic::RuleChange, detail }, out);
     }

@@ -131,26 +131,48 @@ impl Engine {
         }
     }
 
-    /// Orders what a trip is for, or says which guard withholds it.
+    /// Orders what a trip is for, or says which guard withholds it. What it holds already stays as it is.
     pub(super) fn order(&mut self, slot: u32, expansion: &Expansion, yes: Option<Yes>, out: &mut Outcome) {
         let fresh: Vec<ObjectKey> = expansion.targets.iter().filter(|t| !self.is_held(t)).cloned().collect();
+        let unsaid = self.unsaid(slot, expansion);
         let blast = self.blast(slot, &fresh, expansion.eligible);
-        let (stage, answer) = self.stage(slot, &fresh, blast, yes.as_ref());
+        let (stage, answer) = self.stage(slot, &fresh, &unsaid, blast, yes.as_ref());
         let approved_by = yes.map(|yes| yes.by);
         let before = self.trip_of(slot).map(|t| t.stage);
         if let Some(trip) = self.trip_of_mut(slot) {
             trip.stage = stage;
             trip.approved_by = approved_by.clone().or(trip.approved_by.take());
+            trip.in_force |= stage == Stage::Ordered;
         }
-        match stage {
-            Stage::Observed => {}
-            Stage::Ordered => self.hold_all(slot, expansion, &fresh, blast, approved_by.as_deref(), out),
-            Stage::Withheld(_) | Stage::AwaitingApproval(_) => {
-                if before != Some(stage) && !fresh.is_empty() {
-                    self.withheld(slot, fresh, answer, out);
-                }
+        let (asked, mode) = match stage {
+            Stage::Observed => return,
+            Stage::Ordered => {
+                return self.hold_all(slot, expansion, &fresh, blast, approved_by.as_deref(), out);
             }
+            // A question is one, whatever mode a reload gives the rule. What is at zero it is not about yet.
+            Stage::AwaitingApproval(_) => {
+                let running = unsaid.into_iter().filter(|t| !self.is_proven(t)).collect();
+                (running, self.mode_of(slot).min(Mode::Approve))
+            }
+            Stage::Withheld(_) => (fresh, self.mode_of(slot)),
+        };
+        if before != Some(stage) && !asked.is_empty() {
+            self.withheld(slot, asked, answer, mode, out);
         }
+    }
+
+    fn is_proven(&self, target: &ObjectKey) -> bool {
+        self.holds.get(target).is_some_and(|hold| hold.state == HoldState::Verified)
+    }
+
+    /// Targets that a yes is needed for, where one is: those that this breaker does not hold, and all of them
+    /// where its orders are not in force.
+    fn unsaid(&self, slot: u32, expansion: &Expansion) -> Vec<ObjectKey> {
+        let (name, in_force) =
+            (&self.cold[slot as usize].name, self.trip_of(slot).is_some_and(|t| t.in_force));
+        let held =
+            |t: &ObjectKey| self.holds.get(t).is_some_and(|h| h.is_active() && h.holders.contains(name));
+        expansion.targets.iter().filter(|t| !(in_force && held(t))).cloned().collect()
     }
 
     fn withheld(
@@ -158,14 +180,18 @@ impl Engine {
         slot: u32,
         targets: Vec<ObjectKey>,
         answer: Option<GuardAnswer>,
+        mode: Mode,
         out: &mut Outcome,
     ) {
         let answers = answer.into_iter().collect();
         let asked = targets.clone();
-        let decision = self.decide(slot, DecisionKind::Withheld { targets, answers }, out);
+        let why = self.why(slot);
+        let decision =
+            self.decide_in(mode, Some(slot), DecisionKind::Withheld { targets, answers }, why, out);
         if let Some(trip) = self.trip_of_mut(slot) {
             trip.decision = decision;
             trip.asked = asked;
+            trip.told |= mode >= Mode::Alert;
         }
     }
 
@@ -174,6 +200,7 @@ impl Engine {
         &self,
         slot: u32,
         fresh: &[ObjectKey],
+        unsaid: &[ObjectKey],
         blast: Blast,
         yes: Option<&Yes>,
     ) -> (Stage, Option<GuardAnswer>) {
@@ -184,19 +211,26 @@ impl Engine {
         if mode < Mode::Approve {
             return (Stage::Observed, None);
         }
-        if self.posture.ceiling < Mode::Approve {
+        // A question that was put stays one, whatever mode a reload gives the rule or the daemon meanwhile.
+        let put = yes.is_none()
+            && self.trip_of(slot).is_some_and(|t| matches!(t.stage, Stage::AwaitingApproval(_)));
+        if self.posture.ceiling < Mode::Approve && !put {
             let why = self.posture.because.clone().unwrap_or_else(|| "its configuration says so".to_owned());
             return no(
                 GuardCheck::Mode,
                 format!("the daemon may only {}: {why}", self.posture.ceiling.word()),
             );
         }
-        // A question that was put stays one, whatever mode a reload gives the rule meanwhile.
-        let put = self.trip_of(slot).is_some_and(|t| matches!(t.stage, Stage::AwaitingApproval(_)));
-        let asks = put || mode.min(self.posture.ceiling) == Mode::Approve;
-        if yes.is_none() && asks && !fresh.is_empty() {
+        let asks = yes.is_none() && self.mode_of(slot) == Mode::Approve && !unsaid.is_empty();
+        if put || asks {
             let until = self.now.plus(self.rules.guardrail.approval_expires);
-            let detail = format!("mode `approve` waits for a person until {until}");
+            let detail = match mode {
+                Mode::Enforce => format!(
+                    "it tripped before the rules made it `enforce`, and a change of rules stops nothing: it waits \
+                     for a person until {until}"
+                ),
+                _ => format!("mode `approve` waits for a person until {until}"),
+            };
             let answer = GuardAnswer { check: GuardCheck::Mode, pass: false, detail };
             return (Stage::AwaitingApproval(until), Some(answer));
         }
@@ -209,7 +243,8 @@ impl Engine {
         if self.is_inventory_stale() {
             return no(GuardCheck::Inventory, self.inventory_age());
         }
-        let over = blast.by_rule > blast.rule_cap || blast.overall > blast.overall_cap;
+        // Nothing new, nothing over: what was stopped a while ago keeps nobody from what stays stopped.
+        let over = !fresh.is_empty() && (blast.by_rule > blast.rule_cap || blast.overall > blast.overall_cap);
         if over && !yes.is_some_and(|yes| yes.to_these) {
             return no(GuardCheck::BlastRadius, blast_detail(blast, self.rules.guardrail.per.to_string()));
         }
@@ -253,6 +288,7 @@ impl Engine {
         for target in &expansion.targets {
             if let Some(hold) = self.holds.get_mut(target).filter(|h| h.is_active()) {
                 hold.holders.insert(holder.clone());
+                hold.approved_by = hold.approved_by.take().or(approved_by.map(str::to_owned));
             }
         }
         let budget = self.budget_of(slot).name.clone();
@@ -275,7 +311,7 @@ impl Engine {
         let slot = hold.holders.iter().find_map(|name| self.slot_of(name));
         let (why, mode, decision) = match slot {
             Some(slot) => {
-                let mode = self.budget_of(slot).mode.min(self.posture.ceiling);
+                let mode = self.mode_of(slot);
                 (self.why(slot), mode, self.trip_of(slot).map_or(hold.decision, |t| t.decision))
             }
             None => (hold.why.clone(), self.posture.ceiling, hold.decision),
@@ -328,7 +364,12 @@ impl Engine {
                 self.now >= trip.since.plus(self.rules.guardrail.approval_expires)
             }
             Stage::Withheld(_) => true,
-            Stage::AwaitingApproval(until) => self.now >= until,
+            Stage::AwaitingApproval(until) => {
+                let unheard = !trip.told && self.mode_of(slot) >= Mode::Approve;
+                // Nothing ran on that one could have asked about: that may have changed.
+                let news = self.inventory_changed || !self.holds.is_empty();
+                self.now >= until || unheard || (trip.asked.is_empty() && news)
+            }
             Stage::Ordered => self.inventory_changed,
         };
         if due {
@@ -350,7 +391,7 @@ impl Engine {
         }
     }
 
-    fn trip_of_mut(&mut self, slot: u32) -> Option<&mut Trip> {
+    pub(super) fn trip_of_mut(&mut self, slot: u32) -> Option<&mut Trip> {
         match &mut self.cold[slot as usize].state {
             State::Tripped(trip) => Some(trip),
             _ => None,

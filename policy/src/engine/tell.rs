@@ -40,8 +40,19 @@ impl Engine {
         why: Why,
         out: &mut Outcome,
     ) -> DecisionId {
-        let ceiling = self.posture.ceiling;
-        let mode = slot.map_or(ceiling, |slot| self.budget_of(slot).mode.min(ceiling));
+        let mode = slot.map_or(self.posture.ceiling, |slot| self.mode_of(slot));
+        self.decide_in(mode, slot, kind, why, out)
+    }
+
+    /// Decides something in a given mode.
+    pub(super) fn decide_in(
+        &mut self,
+        mode: Mode,
+        slot: Option<u32>,
+        kind: DecisionKind,
+        why: Why,
+        out: &mut Outcome,
+    ) -> DecisionId {
         let decision = self.numbered(kind, mode, why);
         let id = decision.id;
         if let Some(slot) = slot

@@ -110,7 +110,7 @@ impl Engine {
         if let Some(outcome) = self.settle_or_reserve(batch, row, lanes, out) {
             return outcome;
         }
-        if row.occurred_at < self.now.minus(self.settings.horizon) {
+        if row.occurred_at < self.now.minus(self.settings.horizon).max(self.seen.known_since()) {
             if !self.is_new_by_position(batch, row) {
                 return self.refuse_row(batch, row, RefusedReason::TooLate, out);
             }

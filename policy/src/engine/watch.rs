@@ -9,6 +9,9 @@ use super::{Engine, Outcome};
 /// Breakers that there may ever be; as many as the lanes that lead to them.
 const MOST_BREAKERS: usize = 1 << 20;
 
+/// Ids of usage remembered at most, besides those of the last two hours: together some 2 to 4 GB.
+const MOST_IDS: usize = 1 << 26;
+
 /// A page about the same thing again at the earliest after this.
 const QUIET: Span = Span::from_hours(1);
 
@@ -185,7 +188,7 @@ impl Engine {
     pub(super) fn tick(&mut self, out: &mut Outcome) {
         self.paged.retain(|_, until| *until > self.now);
         self.lapse_reservations();
-        self.forget_the_past();
+        self.forget_the_past(MOST_IDS, out);
         self.watch_sources(out);
         let armed: Vec<u32> = self.armed.iter().copied().collect();
         for slot in armed {
@@ -197,17 +200,35 @@ impl Engine {
     }
 
     /// Drops what protects somebody once its time is over: exemptions, the blast radius, the ids of usage. A
-    /// clock in doubt ends none of it: when it steps back, all of that is needed.
-    fn forget_the_past(&mut self) {
+    /// clock in doubt ends none of it: when it steps back, all of that is needed. Only the bound of ids holds
+    /// whatever the clock says.
+    fn forget_the_past(&mut self, most_ids: usize, out: &mut Outcome) {
+        if let Some(since) = self.seen.bound(most_ids, self.now) {
+            self.page_forgotten(most_ids, since, out);
+        }
         if self.clock_doubt.is_some() {
-            return;
+            return self.seen.sweep(Timestamp::MIN);
         }
         self.exempt.retain(|_, until| *until > self.now);
         let oldest = self.now.minus(self.rules.guardrail.per);
         while self.stops.front().is_some_and(|s| s.at <= oldest) {
             self.stops.pop_front();
         }
-        self.seen.sweep(self.now, self.settings.horizon);
+        self.seen.sweep(self.now.minus(self.settings.horizon));
+    }
+
+    /// Ids went before their time: what is as old is refused from now on, and somebody must know.
+    fn page_forgotten(&mut self, most: usize, since: Timestamp, out: &mut Outcome) {
+        let detail = format!(
+            "more than {most} ids of usage are remembered, so those from before {since} are forgotten early; usage \
+             from before that counts only where its place in a file proves that it is new, and is refused and \
+             kept as a dead letter otherwise"
+        );
+        let topic = match self.clock_doubt {
+            Some(_) => PageTopic::Clock,
+            None => PageTopic::Posture,
+        };
+        self.page_once("ids", QUIET, DecisionKind::Page { topic, detail }, out);
     }
 
     /// A source is stale when its rule says for how long it may be silent; the cluster, when it has holds
@@ -242,12 +263,73 @@ mod tests {
     use super::*;
     use crate::breaker::Hot;
     use crate::engine::Settings;
-    use crate::fact::IdKey;
+    use crate::fact::{
+        Fact, IdKey, OriginRef, Quantities, RefusedReason, UsageBatchBuilder, UsageFlags, UsageOutcome,
+        UsageRef,
+    };
     use crate::window::Window;
+
+    const KEY: IdKey = IdKey([7, 7]);
+
+    /// A call that used nothing, at so many minutes; read again it is the same.
+    fn call(key: &str, minutes: i64) -> Fact {
+        let mut batch = UsageBatchBuilder::new(KEY, "gateway", false);
+        batch.push(&UsageRef {
+            key,
+            occurred_at: at(minutes),
+            quantities: Quantities::Nothing,
+            flags: UsageFlags::default(),
+            origin: OriginRef::default(),
+            end: None,
+            links: &[],
+        });
+        Fact::Usage(batch.finish())
+    }
+
+    fn at(minutes: i64) -> Timestamp {
+        Timestamp::from_millis(minutes * 60_000)
+    }
+
+    #[test]
+    fn a_clock_in_doubt_for_ever_fills_no_memory_and_what_was_forgotten_early_counts_no_second_time() {
+        let mut engine = Engine::new(Settings::new(KEY, "test"));
+        let mut out = Outcome::default();
+        let clock = |minutes: i64| Clock { wall: at(minutes), mono: 0 };
+        let _ = engine.step(clock(0), &[Fact::Tick]);
+        let (mut most, mut taken) = (0, Vec::new());
+        // The monotonic clock stands, so the wall clock is in doubt from the first step on.
+        for minute in 1..6000_i64 {
+            let key = format!("call-{minute}");
+            let calls: Vec<Fact> = (0..3).map(|n| call(&format!("{key}-{n}"), minute)).collect();
+            taken.push(calls[0].clone());
+            let _ = engine.step(clock(minute), &calls);
+            engine.forget_the_past(6000, &mut out);
+            most = most.max(engine.seen.len());
+        }
+        assert!(engine.clock_doubt.is_some());
+        assert!(most > 6000 && most < 7000, "{most}");
+        let DecisionKind::Page { topic: PageTopic::Clock, detail } = &out.decisions[0].kind else {
+            panic!("page")
+        };
+        assert!(detail.contains("kept as a dead letter"), "{detail}");
+        let accepted = engine.counters.accepted;
+        let again = engine.step(clock(6000), &taken);
+        let early =
+            again.usage.iter().filter(|rows| rows[0] == UsageOutcome::Refused(RefusedReason::TooLate));
+        let known = again.usage.iter().filter(|rows| rows[0] == UsageOutcome::Duplicate);
+        let (early, known) = (early.count(), known.count());
+        assert!(early > 6000 - 48 * 60, "some of them within the horizon: {early}");
+        assert_eq!(
+            (early + known, again.letters.len()),
+            (taken.len(), early),
+            "each is known, or told as refused"
+        );
+        assert_eq!(engine.counters.accepted, accepted);
+    }
 
     #[test]
     fn there_are_never_more_breakers_than_the_bound() {
-        let mut engine = Engine::new(Settings::new(IdKey([7, 7]), "test"));
+        let mut engine = Engine::new(Settings::new(KEY, "test"));
         let mut out = Outcome::default();
         let window = Window { start: Timestamp::MIN, end: Timestamp::MAX };
         engine.hot.resize(MOST_BREAKERS - 1, Hot::new(window));

@@ -4,12 +4,17 @@
 //! position. Forgetting is spread out: the table is cut into shards by id and each call of [`Seen::sweep`]
 //! cleans one, so no fact waits for a whole table. An entry is 24 bytes without padding, since a million
 //! of them must stay small.
+//!
+//! Where there are too many, the ids of the oldest hours go before their time. The memory then says since when
+//! it knows all: what happened before that is treated as beyond the horizon, so nothing counts twice.
+
+use std::collections::BTreeMap;
 
 use hashbrown::HashTable;
 use serde::{Deserialize, Serialize};
 
 use crate::fact::{FactId, words};
-use crate::time::{Span, Timestamp};
+use crate::time::Timestamp;
 
 const SHARDS: usize = 64;
 /// Cells that the shards share.
@@ -39,11 +44,13 @@ pub enum Recall {
 pub struct Seen {
     shards: Vec<HashTable<Entry>>,
     next_sweep: usize,
+    /// Ids of earlier hours were forgotten before their time; 0 where none was.
+    floor: u32,
 }
 
 impl Default for Seen {
     fn default() -> Self {
-        Self { shards: (0..SHARDS).map(|_| HashTable::new()).collect(), next_sweep: 0 }
+        Self { shards: (0..SHARDS).map(|_| HashTable::new()).collect(), next_sweep: 0, floor: 0 }
     }
 }
 
@@ -100,9 +107,49 @@ impl Seen {
         self.shards[Self::shard(id)].find(hash(id), |e| e.0[..4] == want).is_some()
     }
 
-    /// Forgets, in one shard, what happened before `now - horizon`.
-    pub fn sweep(&mut self, now: Timestamp, horizon: Span) {
-        let oldest = hour(now.minus(horizon));
+    /// Since when all ids are known that the horizon asks for; before that, some were forgotten.
+    #[must_use]
+    pub fn known_since(&self) -> Timestamp {
+        match self.floor {
+            0 => Timestamp::MIN,
+            floor => Timestamp::from_millis(i64::from(floor) * HOUR),
+        }
+    }
+
+    /// Where more than `most` are remembered, gives up the oldest hours of event time, so that an eighth of
+    /// `most` is free again; never the current hour or the one before it, nor the last two that it knows of. Since
+    /// when all are known is moved at once and given back; the sweeps then make the room.
+    ///
+    /// One shard stands for all: an id falls into any of them by chance.
+    pub fn bound(&mut self, most: usize, now: Timestamp) -> Option<Timestamp> {
+        if self.len() <= most {
+            return None;
+        }
+        let mut hours: BTreeMap<u32, usize> = BTreeMap::new();
+        for entry in self.shards[self.next_sweep].iter().filter(|e| e.0[5] >= self.floor) {
+            *hours.entry(entry.0[5]).or_default() += 1;
+        }
+        let cells = SHARD_OF.iter().filter(|shard| usize::from(**shard) == self.next_sweep).count();
+        let mut left = hours.values().sum::<usize>().saturating_mul(CELLS) / cells;
+        if left <= most {
+            return None; // the sweeps have not come round yet
+        }
+        let (newest, _) = hours.last_key_value()?;
+        let keep = hour(now).min(*newest).saturating_sub(1);
+        let before = self.floor;
+        for (hour, ids) in hours.range(..keep) {
+            if left <= most - most / 8 {
+                break;
+            }
+            left = left.saturating_sub(ids.saturating_mul(CELLS) / cells);
+            self.floor = hour + 1;
+        }
+        (self.floor > before).then(|| self.known_since())
+    }
+
+    /// Forgets, in one shard, what happened before `oldest`, and what [`Seen::bound`] gave up.
+    pub fn sweep(&mut self, oldest: Timestamp) {
+        let oldest = hour(oldest).max(self.floor);
         let shard = &mut self.shards[self.next_sweep];
         shard.retain(|e| e.0[5] >= oldest);
         if shard.capacity() > 4 * shard.len() + 64 {
@@ -134,6 +181,7 @@ impl Seen {
 #[derive(Serialize, Deserialize)]
 struct Flat {
     next_sweep: u8,
+    floor: u32,
     entries: Vec<Entry>,
 }
 
@@ -141,14 +189,16 @@ impl Serialize for Seen {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut entries: Vec<Entry> = self.shards.iter().flatten().copied().collect();
         entries.sort_unstable_by_key(|e| e.0);
-        Flat { next_sweep: u8::try_from(self.next_sweep).unwrap_or(0), entries }.serialize(serializer)
+        let next_sweep = u8::try_from(self.next_sweep).unwrap_or(0);
+        Flat { next_sweep, floor: self.floor, entries }.serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Seen {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let flat = Flat::deserialize(deserializer)?;
-        let mut seen = Self { next_sweep: usize::from(flat.next_sweep) % SHARDS, ..Self::default() };
+        let next_sweep = usize::from(flat.next_sweep) % SHARDS;
+        let mut seen = Self { next_sweep, floor: flat.floor, ..Self::default() };
         for entry in flat.entries {
             let [a, b, c, d, ..] = entry.0;
             let id = u128::from(a) | u128::from(b) << 32 | u128::from(c) << 64 | u128::from(d) << 96;
@@ -191,9 +241,30 @@ mod tests {
             seen.recall(FactId::of(&KEY, "s", &n.to_string()), 0, Timestamp::from_millis(hours * HOUR));
         }
         for _ in 0..SHARDS {
-            seen.sweep(Timestamp::from_millis(100 * HOUR), Span::from_hours(48));
+            seen.sweep(Timestamp::from_millis(52 * HOUR));
         }
         assert_eq!(seen.len(), 480, "hours 52 to 99, ten ids each");
+    }
+
+    #[test]
+    fn beyond_the_bound_the_oldest_hours_go_first_and_the_last_two_never() {
+        let mut seen = Seen::default();
+        let at = |hours: u32| Timestamp::from_millis(i64::from(hours) * HOUR);
+        for n in 0..100_000_u32 {
+            seen.recall(FactId::of(&KEY, "s", &n.to_string()), 0, at(n % 100));
+        }
+        assert_eq!(seen.bound(100_000, at(99)), None);
+        let since = seen.bound(80_000, at(99)).unwrap();
+        assert!(since >= at(25) && since <= at(35), "about 70,000 stay: {since}");
+        assert_eq!(seen.bound(80_000, at(99)), None, "the sweeps are under way");
+        let bytes = postcard::to_stdvec(&seen).unwrap();
+        assert_eq!(postcard::from_bytes::<Seen>(&bytes).unwrap().known_since(), since);
+        for _ in 0..SHARDS {
+            seen.sweep(Timestamp::MIN);
+        }
+        assert!(seen.len() > 64_000 && seen.len() < 76_000, "{}", seen.len());
+        assert_eq!(seen.bound(10, at(99)), Some(at(98)));
+        assert_eq!(seen.bound(10, at(99)), None, "however many the last two hours bring");
     }
 
     #[test]

@@ -3,11 +3,10 @@
 use policy::decision::{ArmingCause, DecisionId, DecisionKind};
 use policy::engine::{Engine, Settings};
 use policy::fact::{CommandKind, Fact, Posture, SourceHealth, SourceState};
-use policy::inventory::{InventoryChange, ObjectKey};
 use policy::rule::{Mode, RestoreWhen};
 use policy::time::Span;
 
-use crate::world::{KEY, World, daily, inventory, scaled_object, usd};
+use crate::world::{KEY, World, daily, usd};
 
 /// The process ends and another goes on from its snapshot, under another monotonic clock.
 fn restart(world: &mut World) {
@@ -169,25 +168,16 @@ fn a_yes_given_twice_orders_once() {
     }
 }
 
-/// Some more ScaledObjects in acme's namespace.
-fn grow(world: &mut World, more: usize) {
-    for n in 0..more {
-        let object = inventory(&["acme"]).scaled_objects.remove(&scaled_object("acme")).unwrap();
-        let key = ObjectKey::scaled_object("acme", &format!("more-{n}"));
-        world.take(vec![Fact::Inventory(InventoryChange::ScaledObject(key, object))]);
-    }
-}
-
 #[test]
 fn a_yes_is_for_the_objects_that_were_named_and_lifts_no_cap_for_others() {
     let mut world = awaiting();
-    grow(&mut world, 30);
+    world.grow(30);
     let decision = asked(&world);
     assert_eq!(approve(&mut world, decision), None);
     assert_eq!(world.ordered(), ["pause acme/api"], "only this one was asked about");
     world.pass("1s");
     assert_eq!(world.ordered(), ["pause acme/api"], "31 in ten minutes is over the cap");
-    grow(&mut world, 30);
+    world.grow(30);
     world.pass("1s");
     assert_eq!(world.ordered(), ["pause acme/api"]);
 }
@@ -199,7 +189,7 @@ fn a_trip_by_hand_is_no_yes_to_what_comes_later() {
     world.command(CommandKind::Trip { breaker: "tenant-daily/acme".into(), reason: "test".into() });
     assert_eq!(world.ordered(), ["pause acme/api"]);
     assert_eq!(world.orders[0].approved_by, None);
-    grow(&mut world, 30);
+    world.grow(30);
     world.pass("1s");
     assert_eq!(world.ordered(), ["pause acme/api"], "31 in ten minutes is over the cap");
 }

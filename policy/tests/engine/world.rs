@@ -295,6 +295,21 @@ impl World {
         self.take(vec![Fact::Inventory(InventoryChange::ScaledObject(scaled_object(tenant), object))]);
     }
 
+    /// Some more ScaledObjects in acme's namespace.
+    pub fn grow(&mut self, more: usize) {
+        for n in 0..more {
+            let object = inventory(&["acme"]).scaled_objects.remove(&scaled_object("acme")).unwrap();
+            let object = ScaledObject { workload: None, ..object };
+            let key = ObjectKey::scaled_object("acme", &format!("more-{n}"));
+            self.take(vec![Fact::Inventory(InventoryChange::ScaledObject(key, object))]);
+        }
+    }
+
+    /// What a person was last asked.
+    pub fn asked(&self) -> Option<&Decision> {
+        self.decisions.iter().rev().find(|d| matches!(d.kind, DecisionKind::Withheld { .. }))
+    }
+
     pub fn state(&self, breaker: &str) -> String {
         self.engine.breaker(breaker, self.clock.wall).map_or("none".to_owned(), |b| b.state.to_string())
     }

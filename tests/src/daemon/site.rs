@@ -65,6 +65,13 @@ impl Site {
         self
     }
 
+    /// May alert, and stop nothing.
+    #[must_use]
+    pub fn alerting(mut self) -> Self {
+        self.ceiling = "alert";
+        self
+    }
+
     /// Lines of YAML to be added to the configuration.
     #[must_use]
     pub fn with(mut self, yaml: &str) -> Self {
