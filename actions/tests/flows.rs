@@ -547,12 +547,8 @@ async fn no_stop_waits_for_the_proof_of_another() {
     for ((n, tenant), uid) in (1..).zip(&tenants).zip(&uids) {
         dispatch.submit(pause(n, tenant, uid)).unwrap();
     }
-    let all_accepted = async {
-        while (1..=6).any(|n| actor.notebook.kinds(n) != ["Prepared", "Accepted"]) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(30), all_accepted).await.expect("each is written at once");
+    let accepted = actor.notebook.until(|book| (1..=6).all(|n| book.kinds(n) == ["Prepared", "Accepted"]));
+    tokio::time::timeout(Duration::from_secs(30), accepted).await.expect("each is written at once");
     assert_eq!(dispatch.counts().open, 6, "and none is proven");
 }
 

@@ -31,6 +31,7 @@ pub const INSTALL: &str = "test-install";
 pub struct Notebook {
     receipts: Mutex<Vec<Receipt>>,
     refuses: Mutex<bool>,
+    came: tokio::sync::Notify,
 }
 
 #[async_trait]
@@ -40,6 +41,7 @@ impl Receipts for Notebook {
             return Err(NotDurable);
         }
         self.receipts.lock().unwrap().push(receipt);
+        self.came.notify_waiters();
         Ok(())
     }
 }
@@ -47,6 +49,19 @@ impl Receipts for Notebook {
 impl Notebook {
     pub fn refuse(&self) {
         *self.refuses.lock().unwrap() = true;
+    }
+
+    /// Waits until what it holds is as wanted.
+    pub async fn until(&self, is: impl Fn(&Self) -> bool) {
+        loop {
+            let came = self.came.notified();
+            tokio::pin!(came);
+            came.as_mut().enable();
+            if is(self) {
+                return;
+            }
+            came.await;
+        }
     }
 
     pub fn all(&self) -> Vec<Receipt> {
