@@ -148,8 +148,11 @@ impl Actuator for Hands {
     }
 
     async fn mark_freeze(&self, frozen: bool, actor: &str, reason: &str) -> Result<bool, String> {
-        let was = !matches!(self.gateway.read_freeze().await, FreezeSeen::None);
-        if was != frozen {
+        let seen = self.gateway.read_freeze().await;
+        let was = !matches!(seen, FreezeSeen::None);
+        // One that cannot be read holds our own writes back for as long, and says nothing to anybody later.
+        let unknown = matches!(seen, FreezeSeen::Unreadable(_));
+        if was != frozen || unknown {
             self.gateway.write_freeze(frozen, actor, reason).await.map_err(|error| error.to_string())?;
         }
         Ok(was)
@@ -206,6 +209,10 @@ fn leading(news: &LeaseNews) -> Leading {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use axum::http::StatusCode;
+
     use super::*;
 
     /// An order that is given again while the one before still looks replaces it, and what that one would
@@ -216,6 +223,43 @@ mod tests {
         let again = Duration::from_millis(u64::try_from(settings.refire_after.millis()).unwrap());
         let Timing { stop_deadline, restore_deadline, .. } = Timing::default();
         assert!(stop_deadline < again && restore_deadline < 2 * again);
+    }
+
+    /// An API server that knows no marker; its first answers are no answers. What is written is counted.
+    async fn marker_server(unreadable: usize) -> (Hands, Arc<AtomicUsize>) {
+        let (asked, written) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let counted = written.clone();
+        let answer = move |request: axum::extract::Request| {
+            let status = if asked.fetch_add(1, Ordering::SeqCst) < unreadable {
+                StatusCode::INTERNAL_SERVER_ERROR
+            } else if request.method() == axum::http::Method::POST {
+                counted.fetch_add(1, Ordering::SeqCst);
+                StatusCode::CREATED
+            } else {
+                StatusCode::NOT_FOUND
+            };
+            let reason = if status == StatusCode::NOT_FOUND { "NotFound" } else { "InternalError" };
+            let said = serde_json::json!({"status": "Failure", "reason": reason, "code": status.as_u16()});
+            let body = if status.is_success() { serde_json::json!({"metadata": {}}) } else { said };
+            std::future::ready((status, axum::Json(body)))
+        };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(answer)).await });
+        let client = actions::gateway::client(kube::Config::new(url)).unwrap();
+        let settings = Settings::new("test", "breakerbox");
+        let gateway = Gateway::new(client, Live::new(), Arc::new(actions::now::SystemNow), settings);
+        (Hands::new(Arc::new(gateway), None), written)
+    }
+
+    #[tokio::test]
+    async fn a_marker_that_cannot_be_read_is_written_all_the_same_and_a_failure_is_told() {
+        let (hands, written) = marker_server(1).await;
+        hands.mark_freeze(true, "uid:0", "audit").await.unwrap();
+        assert_eq!(written.load(Ordering::SeqCst), 1, "nobody knew that it said frozen");
+        let (hands, written) = marker_server(usize::MAX).await;
+        hands.mark_freeze(true, "uid:0", "audit").await.unwrap_err();
+        assert_eq!(written.load(Ordering::SeqCst), 0);
     }
 
     #[test]
