@@ -1,6 +1,8 @@
 //! `freeze`, `unfreeze` and `release --all`: they go to the daemon where it answers, and work without it where
 //! it does not.
 
+use std::time::Duration;
+
 use crate::args::{Common, RunArgs};
 use crate::client::AskError;
 use crate::http::socket::actor_of;
@@ -9,9 +11,12 @@ use crate::wiring::emergency;
 
 use super::{COULD_NOT, DONE, Failure, Outcome, ask, command, config};
 
+/// How long the daemon may take where people cannot wait: one that is stuck takes connections, and answers none.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 pub(super) async fn freeze(common: &Common, reason: String) -> Outcome {
     let saying = Saying::Freeze { reason: reason.clone() };
-    match said(common, &saying).await? {
+    match said_at_once(common, &saying).await? {
         Some(said) => command::show(common.format, &said),
         None => {
             let config = config(common, &RunArgs::default())?;
@@ -35,7 +40,7 @@ pub(super) async fn unfreeze(common: &Common) -> Outcome {
 }
 
 pub(super) async fn all(common: &Common) -> Outcome {
-    match said(common, &Saying::ReleaseAll {}).await? {
+    match said_at_once(common, &Saying::ReleaseAll {}).await? {
         Some(said) => command::show(common.format, &said),
         None => {
             let config = config(common, &RunArgs::default())?;
@@ -57,6 +62,25 @@ async fn said(common: &Common, saying: &Saying) -> Result<Option<Said>, Failure>
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// The same, where a daemon that does not answer now, or breaks off, counts as none.
+async fn said_at_once(common: &Common, saying: &Saying) -> Result<Option<Said>, Failure> {
+    let error = match tokio::time::timeout(PATIENCE, ask::daemon(common)?.post("/v1/commands", saying)).await
+    {
+        Ok(Ok(said)) => return Ok(Some(said)),
+        Ok(Err(error)) if error.is_unreachable() => {
+            tracing::warn!("{error}");
+            anstream::eprintln!("no daemon answers; doing it without one");
+            return Ok(None);
+        }
+        Ok(Err(error @ AskError::Broken(_))) => error.to_string(),
+        Ok(Err(AskError::Refused { status, text })) if status.is_server_error() => text,
+        Ok(Err(error)) => return Err(error.into()),
+        Err(_) => format!("nothing came within {PATIENCE:?}"),
+    };
+    anstream::eprintln!("the daemon did not answer ({}); doing it without it", error.trim());
+    Ok(None)
 }
 
 fn actor() -> String {
