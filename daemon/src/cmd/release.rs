@@ -14,9 +14,12 @@ use super::{COULD_NOT, DONE, Failure, Outcome, ask, command, config};
 /// How long the daemon may take where people cannot wait: one that is stuck takes connections, and answers none.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// How long a daemon that is there may take over giving everything back.
+const RELEASING: Duration = Duration::from_secs(60);
+
 pub(super) async fn freeze(common: &Common, reason: String) -> Outcome {
     let saying = Saying::Freeze { reason: reason.clone() };
-    match said_at_once(common, &saying).await? {
+    match in_time(PATIENCE, ask::daemon(common)?.post("/v1/commands", &saying)).await? {
         Some(said) => command::show(common.format, &said),
         None => {
             let config = config(common, &RunArgs::default())?;
@@ -40,15 +43,22 @@ pub(super) async fn unfreeze(common: &Common) -> Outcome {
 }
 
 pub(super) async fn all(common: &Common) -> Outcome {
-    match said_at_once(common, &Saying::ReleaseAll {}).await? {
-        Some(said) => command::show(common.format, &said),
-        None => {
-            let config = config(common, &RunArgs::default())?;
-            let (report, all) = emergency::release_all(&config, &actor()).await.map_err(could_not)?;
-            tell(common, &report);
-            Ok(if all { DONE } else { COULD_NOT })
+    let daemon = ask::daemon(common)?;
+    let said = match in_time(PATIENCE, daemon.answers()).await? {
+        Some(()) => in_time(RELEASING, daemon.post("/v1/commands", &Saying::ReleaseAll {})).await?,
+        None => None,
+    };
+    match said {
+        Some(Said { refused: Some(why), released, .. }) if released.is_empty() => {
+            anstream::eprintln!("the daemon could give nothing back ({why}); doing it without it");
         }
+        Some(said) => return command::show(common.format, &said),
+        None => {}
     }
+    let config = config(common, &RunArgs::default())?;
+    let (report, all) = emergency::release_all(&config, &actor()).await.map_err(could_not)?;
+    tell(common, &report);
+    Ok(if all { DONE } else { COULD_NOT })
 }
 
 /// The daemon's answer; nothing where no daemon answers.
@@ -64,11 +74,13 @@ async fn said(common: &Common, saying: &Saying) -> Result<Option<Said>, Failure>
     }
 }
 
-/// The same, where a daemon that does not answer now, or breaks off, counts as none.
-async fn said_at_once(common: &Common, saying: &Saying) -> Result<Option<Said>, Failure> {
-    let error = match tokio::time::timeout(PATIENCE, ask::daemon(common)?.post("/v1/commands", saying)).await
-    {
-        Ok(Ok(said)) => return Ok(Some(said)),
+/// The same, where a daemon that does not answer in time, or breaks off, counts as none.
+async fn in_time<T>(
+    patience: Duration,
+    asked: impl Future<Output = Result<T, AskError>>,
+) -> Result<Option<T>, Failure> {
+    let error = match tokio::time::timeout(patience, asked).await {
+        Ok(Ok(answer)) => return Ok(Some(answer)),
         Ok(Err(error)) if error.is_unreachable() => {
             tracing::warn!("{error}");
             anstream::eprintln!("no daemon answers; doing it without one");
@@ -77,7 +89,7 @@ async fn said_at_once(common: &Common, saying: &Saying) -> Result<Option<Said>, 
         Ok(Err(error @ AskError::Broken(_))) => error.to_string(),
         Ok(Err(AskError::Refused { status, text })) if status.is_server_error() => text,
         Ok(Err(error)) => return Err(error.into()),
-        Err(_) => format!("nothing came within {PATIENCE:?}"),
+        Err(_) => format!("nothing came within {patience:?}"),
     };
     anstream::eprintln!("the daemon did not answer ({}); doing it without it", error.trim());
     Ok(None)

@@ -10,6 +10,7 @@ use actions::dispatch::{Dispatch, Limits, NotTaken};
 use actions::gateway::{Gateway, Settings};
 use actions::guard::FreezeSeen;
 use actions::keda::Timing;
+use actions::keda::release::ReleaseOutcome;
 use actions::lease::{Candidate, LeaseNews, LeaseSettings};
 use actions::live::Live;
 use actions::now::Now;
@@ -26,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::Leading;
 use crate::clock::Clock;
 use crate::config::{Cluster, Config};
-use crate::edge::Actuator;
+use crate::edge::{Actuator, GivenBack};
 use crate::turn::Handle;
 
 /// How often an order that finds a full queue is offered again.
@@ -157,6 +158,18 @@ impl Actuator for Hands {
         }
         Ok(was)
     }
+
+    async fn release_all(&self, actor: &str) -> Result<Vec<GivenBack>, String> {
+        let report = self.gateway.release_all(actor, "release --all").await.map_err(|e| e.to_string())?;
+        let back = |(key, outcome): (ObjectKey, ReleaseOutcome)| {
+            let held = match outcome {
+                ReleaseOutcome::Released | ReleaseOutcome::AlreadyReleased => None,
+                ReleaseOutcome::StillHeld(why) => Some(why),
+            };
+            GivenBack { object: key.to_string(), held }
+        };
+        Ok(report.objects.into_iter().map(back).collect())
+    }
 }
 
 /// Contends for the Lease until told to stop, and says how it stands.
@@ -232,7 +245,7 @@ mod tests {
         let answer = move |request: axum::extract::Request| {
             let status = if asked.fetch_add(1, Ordering::SeqCst) < unreadable {
                 StatusCode::INTERNAL_SERVER_ERROR
-            } else if request.method() == axum::http::Method::POST {
+            } else if request.method() == http::Method::POST {
                 counted.fetch_add(1, Ordering::SeqCst);
                 StatusCode::CREATED
             } else {
