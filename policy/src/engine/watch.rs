@@ -33,7 +33,7 @@ pub struct SourceStatus {
     pub(super) new_subjects: u32,
     /// That hour.
     pub(super) hour: i64,
-    /// Subjects that went to `unattributed` because of the cap.
+    /// How often a subject went to `unattributed` because of the cap: once for each batch that brought it.
     pub over_cap: u64,
 }
 
@@ -146,12 +146,17 @@ impl Engine {
         self.page_once(&format!("source {source} {why}"), QUIET, kind, out);
     }
 
+    /// Whether there may be one more breaker.
+    pub(super) fn has_room(&self) -> bool {
+        self.hot.len() < MOST_BREAKERS
+    }
+
     /// A new subject from a source; false when the source brings more than it may in an hour of those whose
     /// names callers `chose`, or when there are as many breakers as there may ever be. Names that a rule, a
     /// token or the cluster gives are not made up, and a flood of others must not keep them from their budget.
     pub(super) fn admit_subject(&mut self, source: &str, chosen: bool, out: &mut Outcome) -> bool {
         let most = self.rules.attribution.max_new_subjects_per_source;
-        let full = self.hot.len() >= MOST_BREAKERS;
+        let full = !self.has_room();
         let hour = self.now.millis().div_euclid(3_600_000);
         let status = self.sources.entry(source.into()).or_default();
         if status.hour != hour {
