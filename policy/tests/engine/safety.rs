@@ -174,6 +174,28 @@ fn capped_at_ten() -> World {
 }
 
 #[test]
+fn a_daemon_that_is_held_back_for_long_is_paged_and_one_that_only_restarts_is_not() {
+    let mut world = World::new();
+    let posture = |ceiling, because: Option<&str>| {
+        Fact::Posture(Posture { ceiling, because: because.map(str::to_owned) })
+    };
+    let no_lease = posture(Mode::Observe, Some("it is not known yet who holds it"));
+    world.take(vec![no_lease.clone()]);
+    world.pass("20s");
+    world.take(vec![posture(Mode::Enforce, None)]);
+    world.pass("2m");
+    assert_eq!(world.pages(), [""; 0], "a Lease that a killed daemon held ends after 15 s");
+    world.take(vec![no_lease]);
+    world.pass("20s");
+    world.take(vec![posture(Mode::Observe, Some("`other` holds it"))]);
+    world.pass("41s");
+    let pages = world.pages();
+    assert!(pages.len() == 1 && pages[0].contains("only observe now: `other` holds it"), "{pages:?}");
+    world.pass("10m");
+    assert_eq!(world.pages().len(), 1, "once");
+}
+
+#[test]
 fn the_cap_counts_subjects_and_lets_the_rest_in_with_the_next_hour() {
     let mut world = capped_at_ten();
     for n in 0..15 {
