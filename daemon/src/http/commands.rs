@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::auth;
 use super::socket::Peer;
 use super::{Api, shape};
+use crate::marker::RELEASE_ALL;
 
 /// What a person can say, as JSON: `{"reset": {"breaker": "tenant-daily/acme", "more": "10%"}}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -140,7 +141,7 @@ pub(super) async fn take(
 async fn follow(api: &Api, actor: &str, kind: &CommandKind, mut said: Said) -> Said {
     let set = match kind {
         CommandKind::Freeze { reason } => api.marker.set(actor, reason).await,
-        CommandKind::ReleaseAll => api.marker.set(actor, "release --all").await,
+        CommandKind::ReleaseAll => api.marker.set(actor, RELEASE_ALL).await,
         CommandKind::Unfreeze => match api.marker.clear(actor).await {
             // The engine was not frozen, but the marker was: that was the freeze that was meant.
             Ok(true) => {

@@ -147,6 +147,14 @@ impl Actuator for Hands {
         Ok(marked.into_iter().map(|object| object.key.to_string()).collect())
     }
 
+    async fn freeze_mark(&self) -> Result<Option<String>, String> {
+        match self.gateway.read_freeze().await {
+            FreezeSeen::None => Ok(None),
+            FreezeSeen::Frozen(words) => Ok(Some(words)),
+            FreezeSeen::Unreadable(why) => Err(why),
+        }
+    }
+
     async fn mark_freeze(&self, frozen: bool, actor: &str, reason: &str) -> Result<bool, String> {
         let was = !matches!(self.gateway.read_freeze().await, FreezeSeen::None);
         if was != frozen {

@@ -273,6 +273,9 @@ impl Engine {
 
     /// What should be given back, and may not be written now, is somebody's production: a person must know.
     fn page_waiting(&mut self, target: &ObjectKey, out: &mut Outcome) {
+        if self.lowered_at.is_some() {
+            return; // it has just started, and may write in a moment
+        }
         let why = match (&self.clock_doubt, &self.posture.because) {
             (Some(doubt), _) => doubt.clone(),
             (None, Some(because)) => because.clone(),
