@@ -71,6 +71,9 @@ impl Actuator for Stopwatch {
         Ok(Vec::new())
     }
 
+    async fn freeze_mark(&self) -> Result<Option<String>, String> {
+        Ok(None)
+    }
     async fn mark_freeze(&self, _: bool, _: &str, _: &str) -> Result<bool, String> {
         Ok(false)
     }

@@ -67,6 +67,9 @@ pub trait Actuator: Send + Sync {
     /// journal. Writes the freeze marker first. An error means that nothing was given back.
     async fn release_all(&self, actor: &str) -> Result<Vec<GivenBack>, String>;
 
+    /// What the freeze marker says, where it says frozen. An error means that nobody knows.
+    async fn freeze_mark(&self) -> Result<Option<String>, String>;
+
     /// Objects that carry our marks now; asked at start. An error means that nobody knows.
     async fn marked(&self) -> Result<Vec<String>, String>;
 }

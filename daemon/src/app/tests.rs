@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use policy::decision::{Notice, Order};
+use policy::decision::{Effect, Notice, Order};
 use policy::fact::{Fact, Posture, Receipt, ReceiptOutcome};
 use policy::inventory::ObjectKey;
 use policy::page::PageTopic;
@@ -72,6 +72,8 @@ struct Hand {
     seeded: Mutex<Vec<(ObjectKey, Timestamp)>>,
     marker: Mutex<Result<bool, String>>,
     release: Mutex<Result<Vec<GivenBack>, String>>,
+    /// What the marker says while it says frozen.
+    says: Mutex<String>,
 }
 
 #[async_trait]
@@ -91,6 +93,10 @@ impl Actuator for Hand {
     }
     async fn release_all(&self, _: &str) -> Result<Vec<GivenBack>, String> {
         self.release.lock().unwrap().clone()
+    }
+    async fn freeze_mark(&self) -> Result<Option<String>, String> {
+        let said = self.marker.lock().unwrap().clone()?;
+        Ok(said.then(|| self.says.lock().unwrap().clone()))
     }
     async fn marked(&self) -> Result<Vec<String>, String> {
         self.marked.lock().unwrap().clone()
@@ -149,6 +155,7 @@ impl World {
                 seeded: Mutex::default(),
                 marker: Mutex::new(Ok(false)),
                 release: Mutex::new(Ok(vec![])),
+                says: Mutex::new("night shift (alice)".to_owned()),
             }),
             mouth: Arc::new(Mouth { known: Mutex::default(), told: tell, fail: Mutex::new(None) }),
             orders,
@@ -693,6 +700,53 @@ async fn a_freeze_file_written_while_no_daemon_ran_freezes_the_next_one() {
     running.drain().await.unwrap();
     let running = world.run().await;
     assert_eq!(until(&running, |_| true).await.freeze, None);
+    running.drain().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_clusters_marker_says_is_heard_at_start_and_followed_to_its_end() {
+    let mut world = World::new();
+    *world.hand.marker.lock().unwrap() = Ok(true);
+    let running = world.run().await;
+    let status = until(&running, |_| true).await;
+    assert!(status.freeze.unwrap().contains("night shift (alice)"), "from the start on");
+    *world.hand.marker.lock().unwrap() = Err("no answer".into());
+    until(&running, |status| status.freeze.is_some()).await;
+    *world.hand.marker.lock().unwrap() = Ok(false);
+    until(&running, |status| status.freeze.is_none()).await;
+    // A person's freeze of the daemon does not end because the marker lacks it.
+    let daemon = Daemon::Socket(running.socket.clone());
+    let freeze = Saying::Freeze { reason: "audit".into() };
+    daemon.post::<Said>("/v1/commands", &freeze).await.unwrap();
+    *world.hand.marker.lock().unwrap() = Ok(false);
+    let marker = crate::marker::FreezeMarker::new(&world.config(), Some(world.hand.clone()));
+    marker.take_cluster(&running.handle).await.unwrap();
+    assert!(until(&running, |_| true).await.freeze.unwrap().contains("audit"));
+    running.drain().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_given_back_without_the_daemon_is_not_stopped_again_by_it() {
+    let mut world = World::new();
+    let running = world.run().await;
+    world.spend(&running, "c1", "acme", 4).await;
+    let order = world.order().await;
+    let took = Span::from_millis(100);
+    let proven = ReceiptOutcome::Verified { signs: vec![], took };
+    let receipt = Receipt { order: order.id, at: noon(), guard: vec![], outcome: proven };
+    running.handle.receipt(receipt).await.unwrap();
+    running.drain().await.unwrap();
+
+    *world.hand.marker.lock().unwrap() = Ok(true);
+    *world.hand.says.lock().unwrap() = "release --all (uid:0)".to_owned();
+    let running = world.run().await;
+    let back = world.order().await;
+    assert!(matches!(back.effect, Effect::Restore { .. }), "{back:?}");
+    let daemon = Daemon::Socket(running.socket.clone());
+    daemon.post::<Said>("/v1/commands", &Saying::Unfreeze {}).await.unwrap();
+    world.spend(&running, "c2", "acme", 1).await;
+    let status = until(&running, |status| status.freeze.is_none()).await;
+    assert_eq!(status.holds[0].state, "Restoring", "exempt for the window");
     running.drain().await.unwrap();
 }
 

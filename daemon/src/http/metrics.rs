@@ -274,7 +274,7 @@ impl Shown {
         )?;
         out.counters(
             "subjects_over_cap",
-            "New subjects beyond the cap of a source",
+            "How often a new subject beyond the cap of a source was counted as nobody, once a batch",
             sources.iter().map(|(name, s)| (vec![("source", &**name)], s.over_cap)),
         )
     }

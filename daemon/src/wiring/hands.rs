@@ -28,6 +28,7 @@ use crate::app::Leading;
 use crate::clock::Clock;
 use crate::config::{Cluster, Config};
 use crate::edge::{Actuator, GivenBack};
+use crate::marker::RELEASE_ALL;
 use crate::turn::Handle;
 
 /// How often an order that finds a full queue is offered again.
@@ -148,6 +149,14 @@ impl Actuator for Hands {
         Ok(marked.into_iter().map(|object| object.key.to_string()).collect())
     }
 
+    async fn freeze_mark(&self) -> Result<Option<String>, String> {
+        match self.gateway.read_freeze().await {
+            FreezeSeen::None => Ok(None),
+            FreezeSeen::Frozen(words) => Ok(Some(words)),
+            FreezeSeen::Unreadable(why) => Err(why),
+        }
+    }
+
     async fn mark_freeze(&self, frozen: bool, actor: &str, reason: &str) -> Result<bool, String> {
         let seen = self.gateway.read_freeze().await;
         let was = !matches!(seen, FreezeSeen::None);
@@ -160,7 +169,7 @@ impl Actuator for Hands {
     }
 
     async fn release_all(&self, actor: &str) -> Result<Vec<GivenBack>, String> {
-        let report = self.gateway.release_all(actor, "release --all").await.map_err(|e| e.to_string())?;
+        let report = self.gateway.release_all(actor, RELEASE_ALL).await.map_err(|e| e.to_string())?;
         let back = |(key, outcome): (ObjectKey, ReleaseOutcome)| {
             let held = match outcome {
                 ReleaseOutcome::Released | ReleaseOutcome::AlreadyReleased => None,

@@ -161,6 +161,8 @@ pub struct Engine {
     /// Last time that a late charge was taken or the clocks disagreed: no burn is measured across it.
     steady_since: Timestamp,
     posture: Posture,
+    /// Since when it may do less than before, until people have been told.
+    lowered_at: Option<Timestamp>,
     rules: Arc<RuleSet>,
     /// The prices that count, whole: a later version's embedded book must not change what a replay gives.
     book: PriceBook,
@@ -207,6 +209,7 @@ impl Engine {
             now: Timestamp::default(),
             last_clock: None,
             clock_doubt: None,
+            lowered_at: None,
             steady_since: Timestamp::MIN,
             posture: Posture { ceiling: Mode::Observe, because: None },
             rules: Arc::default(),
@@ -263,7 +266,7 @@ impl Engine {
     fn take(&mut self, fact: &Fact, out: &mut Outcome) {
         match fact {
             Fact::Tick => self.tick(out),
-            Fact::Started(posture) | Fact::Posture(posture) => self.take_posture(posture, out),
+            Fact::Started(posture) | Fact::Posture(posture) => self.take_posture(posture),
             Fact::Usage(batch) => {
                 let outcomes = self.take_usage(batch, out);
                 out.usage.push(outcomes);

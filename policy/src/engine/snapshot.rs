@@ -52,6 +52,7 @@ struct State<'a> {
     last_clock: Option<Clock>,
     clock_doubt: Cow<'a, Option<String>>,
     steady_since: Timestamp,
+    lowered_at: Option<Timestamp>,
     posture: Cow<'a, Posture>,
     rules: Cow<'a, RuleSet>,
     book: Cow<'a, PriceBook>,
@@ -88,6 +89,7 @@ impl Engine {
             last_clock: self.last_clock,
             clock_doubt: Cow::Borrowed(&self.clock_doubt),
             steady_since: self.steady_since,
+            lowered_at: self.lowered_at,
             posture: Cow::Borrowed(&self.posture),
             rules: Cow::Borrowed(&self.rules),
             book: Cow::Borrowed(&self.book),
@@ -141,6 +143,7 @@ impl Engine {
         engine.last_clock = state.last_clock;
         engine.clock_doubt = state.clock_doubt.into_owned();
         engine.steady_since = state.steady_since;
+        engine.lowered_at = state.lowered_at;
         engine.posture = state.posture.into_owned();
         engine.rules = Arc::new(state.rules.into_owned());
         engine.book = state.book.into_owned();

@@ -13,6 +13,9 @@ const MOST_BREAKERS: usize = 1 << 20;
 /// Ids of usage remembered at most, besides those of the last two hours: together some 2 to 4 GB.
 const MOST_IDS: usize = 1 << 26;
 
+/// A daemon that may do less than before for so long is paged.
+const LOWERED_SETTLES: Span = Span::from_secs(60);
+
 /// A page about the same thing again at the earliest after this.
 const QUIET: Span = Span::from_hours(1);
 
@@ -33,7 +36,7 @@ pub struct SourceStatus {
     pub(super) new_subjects: u32,
     /// That hour.
     pub(super) hour: i64,
-    /// Subjects that went to `unattributed` because of the cap.
+    /// How often a subject went to `unattributed` because of the cap: once for each batch that brought it.
     pub over_cap: u64,
 }
 
@@ -70,21 +73,29 @@ impl Engine {
         self.page(DecisionKind::Page { topic: PageTopic::Clock, detail }, out);
     }
 
-    pub(super) fn take_posture(&mut self, posture: &Posture, out: &mut Outcome) {
+    pub(super) fn take_posture(&mut self, posture: &Posture) {
         if self.posture == *posture {
             return;
         }
-        let lowered = posture.ceiling < self.posture.ceiling;
-        self.posture = posture.clone();
-        if lowered && let Some(because) = &posture.because {
-            let detail = format!("the daemon may only {} now: {because}", posture.ceiling.word());
-            self.page_once(
-                &format!("posture {detail}"),
-                QUIET,
-                DecisionKind::Page { topic: PageTopic::Posture, detail },
-                out,
-            );
+        if posture.ceiling > self.posture.ceiling {
+            self.lowered_at = None;
+        } else if posture.ceiling < self.posture.ceiling && posture.because.is_some() {
+            self.lowered_at = self.lowered_at.or(Some(self.now));
         }
+        self.posture = posture.clone();
+    }
+
+    /// Less than before, and for so long that it is no mere restart: the Lease of a daemon that was killed ends
+    /// by itself, and nobody is woken for that.
+    fn page_posture(&mut self, out: &mut Outcome) {
+        if self.lowered_at.is_none_or(|at| self.now < at.plus(LOWERED_SETTLES)) {
+            return;
+        }
+        self.lowered_at = None;
+        let because = self.posture.because.as_deref().unwrap_or("it was configured so");
+        let detail = format!("the daemon may only {} now: {because}", self.posture.ceiling.word());
+        let kind = DecisionKind::Page { topic: PageTopic::Posture, detail };
+        self.page_once("posture", QUIET, kind, out);
     }
 
     pub(super) fn hear(&mut self, source: &str, usage: bool) {
@@ -146,12 +157,17 @@ impl Engine {
         self.page_once(&format!("source {source} {why}"), QUIET, kind, out);
     }
 
+    /// Whether there may be one more breaker.
+    pub(super) fn has_room(&self) -> bool {
+        self.hot.len() < MOST_BREAKERS
+    }
+
     /// A new subject from a source; false when the source brings more than it may in an hour of those whose
     /// names callers `chose`, or when there are as many breakers as there may ever be. Names that a rule, a
     /// token or the cluster gives are not made up, and a flood of others must not keep them from their budget.
     pub(super) fn admit_subject(&mut self, source: &str, chosen: bool, out: &mut Outcome) -> bool {
         let most = self.rules.attribution.max_new_subjects_per_source;
-        let full = self.hot.len() >= MOST_BREAKERS;
+        let full = !self.has_room();
         let hour = self.now.millis().div_euclid(3_600_000);
         let status = self.sources.entry(source.into()).or_default();
         if status.hour != hour {
@@ -191,6 +207,7 @@ impl Engine {
         self.lapse_reservations();
         self.forget_the_past(MOST_IDS, out);
         self.watch_sources(out);
+        self.page_posture(out);
         let armed: Vec<u32> = self.armed.iter().copied().collect();
         for slot in armed {
             self.tick_breaker(slot, out);
