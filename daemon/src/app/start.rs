@@ -51,7 +51,7 @@ impl App {
         reason = "the order of a start is one list, and splitting it would hide it"
     )]
     pub async fn start(self) -> Result<Running, StartError> {
-        let App { config, deps } = self;
+        let App { config, mut deps } = self;
         let observed = Arc::new(Observed::default());
         let mut replayed = open(&config).await?;
         observed.snapshot_seq.store(replayed.snapshot, Ordering::Relaxed);
@@ -86,6 +86,8 @@ impl App {
             .map_err(journal)?;
         let reader = replayed.journal.reader().map_err(journal)?;
         let journal_id = replayed.journal.id().to_owned();
+
+        deps.letters.put_missing(&replayed.letters);
 
         let (intake, usage) = Intake::new(INTAKE);
         let (order, orders) = mpsc::channel(1024);
