@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const RULES: &str = r#"apiVersion: breakerbox.dev/v1alpha1
 kind: Budget
@@ -59,17 +59,15 @@ impl Place {
 
     /// The same, of a command that must not hang.
     fn ask_in_time(&self, args: &[&str]) -> (i32, String, String) {
-        let mut command = self.command(args);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let since = Instant::now();
-        while child.try_wait().unwrap().is_none() {
-            if since.elapsed() > Duration::from_secs(20) {
-                child.kill().unwrap();
-                panic!("{args:?} hangs");
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
+        let child = self.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+        let (tell, ended) = std::sync::mpsc::channel();
+        std::thread::spawn(move || tell.send(child.wait_with_output().unwrap()));
+        let Ok(output) = ended.recv_timeout(Duration::from_secs(20)) else {
+            nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+            panic!("{args:?} hangs");
+        };
+        let Output { status, stdout, stderr } = output;
         (status.code().unwrap(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
     }
 
