@@ -85,8 +85,8 @@ pub struct Cold {
     pub reset_mark: Option<Money>,
     /// What price changes since the window began have added.
     pub price_excess: Money,
-    /// A person accepted the change of prices for this window.
-    pub prices_accepted: bool,
+    /// How many changes of prices there had been when a person accepted them for this window.
+    pub prices_accepted: u32,
     /// A reload brought it over; only a person or the window's end lets it trip.
     pub by_reload: bool,
     /// A fact on time has added to it while it was over.
@@ -225,7 +225,7 @@ impl Cold {
             trips: 0,
             reset_mark: None,
             price_excess: Money::ZERO,
-            prices_accepted: false,
+            prices_accepted: 0,
             by_reload: false,
             on_time_over: false,
             grace_until: None,
@@ -256,7 +256,7 @@ impl Cold {
         self.trips = 0;
         self.reset_mark = None;
         self.price_excess = Money::ZERO;
-        self.prices_accepted = false;
+        self.prices_accepted = 0;
         self.by_reload = false;
         self.on_time_over = false;
         self.grace_until = None;
@@ -268,12 +268,6 @@ impl Cold {
             self.state = State::Clear;
             self.episode = None;
         }
-    }
-
-    /// A person looked: what the change of prices added counts like all else in this window.
-    pub fn accept_prices(&mut self) {
-        self.price_excess = Money::ZERO;
-        self.prices_accepted = true;
     }
 
     /// Keeps a charge if it is among the largest.

@@ -7,9 +7,8 @@ use crate::breaker::{Cold, Hot, State};
 use crate::decision::DecisionKind;
 use crate::money::Money;
 use crate::page::PageTopic;
-use crate::price::PriceBook;
 use crate::rule::{Budget, Mode, RuleSet};
-use crate::time::{Span, Timestamp};
+use crate::time::Span;
 
 use super::index::Index;
 use super::{Engine, Outcome};
@@ -46,35 +45,6 @@ impl Engine {
         self.page_reload("the new rules put {} breaker(s) over their limit", &newly_over, out);
         self.page_reload("the new rules may stop what {} tripped breaker(s) are for", &asked, out);
         self.page_lost_holders(out);
-    }
-
-    /// Prices change for new facts only; what was booked stays. The book before is kept, so that a
-    /// crossing which only the new prices explain can be told from one that would have come anyway.
-    fn change_prices(&mut self, rules: &RuleSet, first: bool, out: &mut Outcome) {
-        if rules.prices == self.rules.prices && !first {
-            return;
-        }
-        // Each figure is judged against the last one that was accepted, not against the embedded one.
-        match PriceBook::embedded().with_overrides_after(&rules.prices, &self.book) {
-            Ok(book) => {
-                let before = std::mem::replace(&mut self.book, book);
-                self.book_before = (!first).then_some(before);
-                self.prices_changed_at = if first { Timestamp::MIN } else { self.now };
-            }
-            Err(issues) => {
-                let detail = format!(
-                    "{} prices were refused and the old book stays: {}",
-                    issues.len(),
-                    issues.first().map_or(String::new(), ToString::to_string)
-                );
-                self.page_once(
-                    "prices",
-                    Span::from_hours(1),
-                    DecisionKind::Page { topic: PageTopic::RuleChange, detail },
-                    out,
-                );
-            }
-        }
     }
 
     fn over(&self) -> BTreeSet<Box<str>> {

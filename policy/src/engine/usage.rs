@@ -11,6 +11,7 @@ use crate::rule::WindowSpec;
 use crate::time::{Span, Timestamp};
 
 use super::lane::{Meter, kind_of};
+use super::prices::MOST_BOOKS;
 use super::{Engine, Letter, Outcome};
 
 /// More tokens, images or the like than one call can use.
@@ -32,8 +33,8 @@ const NO_LANE: u32 = u32::MAX;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Posting<'a> {
     pub amount: Money,
-    /// How much more it cost than before the last change of prices.
-    pub excess: Money,
+    /// How much more it cost than in each of the past books; empty where it cost no more than in any.
+    pub excess: &'a [Money],
     pub at: Timestamp,
     /// Recent enough, and from a source that has caught up: it may let a breaker trip.
     pub on_time: bool,
@@ -180,14 +181,15 @@ impl Engine {
     fn charge(&mut self, batch: &UsageBatch, row: &Usage, lane: u32, out: &mut Outcome) {
         let tariff = self.lanes.tariff(lane);
         let amount = price(&tariff.meter, &row.quantities);
-        let before = tariff.before.as_ref().map(|meter| price(meter, &row.quantities));
         let lane = self.lanes.get(lane);
         let account = lane.account;
         let mut slots = std::mem::take(&mut self.slot_scratch);
         slots.clear();
         slots.extend_from_slice(lane.slots.as_slice());
-        let (money, flags) = match amount {
-            Ok(amount) => (amount.money, amount.flags.0 | row.flags.0),
+        let (money, flags, excess) = match amount {
+            Ok(Amount { money, flags }) => {
+                (money, flags.0 | row.flags.0, excess(&tariff.before, &row.quantities, money))
+            }
             Err(what) => {
                 self.count_unpriced(account, &slots, row, &what, out);
                 self.slot_scratch = slots;
@@ -195,13 +197,8 @@ impl Engine {
             }
         };
         self.count_flags(flags);
+        let excess = excess.as_ref().map_or(&[][..], |excess| &excess[..]);
         self.book_spend(account, row.occurred_at, money, out);
-        let excess = match before {
-            Some(Ok(before)) => money.saturating_sub(before.money).max(Money::ZERO),
-            // It had no price before: all of it is news.
-            Some(Err(_)) => money,
-            None => Money::ZERO,
-        };
         let on_time = !batch.catching_up && self.now.since(row.occurred_at) <= self.settings.on_time;
         if !on_time {
             self.steady_since = self.now;
@@ -239,7 +236,7 @@ impl Engine {
         if posting.amount > Money::from_picos(i128::from(hot.floor)) {
             self.keep_largest(slot, posting);
         }
-        if !posting.excess.is_zero() {
+        if !posting.excess.is_empty() {
             self.add_excess(slot, posting);
         }
         if self.hot[slot as usize].sum >= self.hot[slot as usize].next_mark {
@@ -292,7 +289,7 @@ impl Engine {
         if posting.amount > Money::from_picos(i128::from(hot.floor)) {
             self.keep_largest(slot, posting);
         }
-        if !posting.excess.is_zero() {
+        if !posting.excess.is_empty() {
             self.add_excess(slot, posting);
         }
         if !matches!(self.cold[slot as usize].state, State::Clear) || sum >= self.hot[slot as usize].next_mark
@@ -301,13 +298,10 @@ impl Engine {
         }
     }
 
-    /// A window that began after the change, or a person who accepted it, makes the new price the price.
     fn add_excess(&mut self, slot: u32, posting: &Posting<'_>) {
-        if self.window_of(slot).start >= self.prices_changed_at || self.cold[slot as usize].prices_accepted {
-            return;
-        }
+        let excess = self.excess_of(slot, posting);
         let cold = &mut self.cold[slot as usize];
-        cold.price_excess = cold.price_excess.saturating_add(posting.excess);
+        cold.price_excess = cold.price_excess.saturating_add(excess);
     }
 
     fn keep_largest(&mut self, slot: u32, posting: &Posting<'_>) {
@@ -425,4 +419,21 @@ fn price(meter: &Meter, quantities: &Quantities) -> Result<Amount, String> {
         (Meter::Unpriced(reason), _) => Err(reason.to_string()),
         (_, _) => Err("usage and price are of different kinds".to_owned()),
     }
+}
+
+/// How much more a charge costs than by the meters before; `None` where there are none.
+fn excess(before: &[Option<Meter>], quantities: &Quantities, now: Money) -> Option<[Money; MOST_BOOKS]> {
+    if before.is_empty() {
+        return None;
+    }
+    let mut excess = [Money::ZERO; MOST_BOOKS];
+    for (excess, meter) in excess.iter_mut().zip(before) {
+        *excess = match meter.as_ref().map(|meter| price(meter, quantities)) {
+            Some(Ok(before)) => now.saturating_sub(before.money).max(Money::ZERO),
+            // It had no price before: all of it is news.
+            Some(Err(_)) => now,
+            None => Money::ZERO,
+        };
+    }
+    Some(excess)
 }

@@ -8,6 +8,7 @@ mod ledger;
 mod modes;
 mod names;
 mod nasty;
+mod prices;
 mod raises;
 mod restarts;
 mod safety;
