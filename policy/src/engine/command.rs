@@ -206,10 +206,7 @@ impl Engine {
             self.roll(slot, out);
         }
         let reset_mark = self.hot[at].sum.saturating_add(mark(self.cold[at].limit, more));
-        let cold = &mut self.cold[at];
-        cold.reset_mark = Some(reset_mark);
-        cold.by_reload = false;
-        self.accept_prices(slot);
+        self.forgive(slot, reset_mark);
         let held = !self.held_by(breaker).is_empty();
         if matches!(self.cold[at].state, State::Tripped(_)) || held {
             self.release(slot, ReleaseCause::Reset(actor.to_owned()), out);

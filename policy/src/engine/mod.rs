@@ -18,6 +18,7 @@ mod prices;
 mod raise;
 mod reload;
 mod remode;
+mod rolling;
 mod rollup;
 mod snapshot;
 mod stop;

@@ -87,5 +87,8 @@ impl Engine {
         let cold: &mut Cold = &mut self.cold[slot as usize];
         cold.price_excess = Money::ZERO;
         cold.prices_accepted = self.price_changes;
+        if let Some(side) = &mut cold.side {
+            side.buckets.values_mut().for_each(|bucket| bucket.excess = Money::ZERO);
+        }
     }
 }

@@ -84,7 +84,7 @@ impl Engine {
             let Some(budget) = kept.get(&cold.budget) else { continue };
             cold.budget = *budget;
             let slot = u32::try_from(self.hot.len()).unwrap_or(u32::MAX);
-            if matches!(cold.state, State::Arming { .. } | State::Tripped(_)) {
+            if !matches!(cold.state, State::Clear) || cold.reset_mark.is_some() {
                 self.armed.insert(slot);
             }
             self.hot.push(hot);
@@ -105,8 +105,9 @@ impl Engine {
         let current = self.now < self.hot[at].window.end;
         let by_reload =
             over && current && !over_before.contains(&cold.name) && !matches!(cold.state, State::Tripped(_));
-        cold.by_reload |= by_reload;
-        if !over {
+        if by_reload {
+            self.blame_reload(slot);
+        } else if !over {
             cold.by_reload = false;
         }
         self.set_mark(slot);

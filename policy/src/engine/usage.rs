@@ -1,6 +1,6 @@
 //! Usage in: refuse, recall, price, post.
 
-use crate::breaker::{Closed, State};
+use crate::breaker::Closed;
 use crate::decision::{DecisionKind, LargeCharge};
 use crate::fact::{FactId, Quantities, RefusedReason, Usage, UsageBatch, UsageOutcome};
 use crate::ledger::Recall;
@@ -272,39 +272,13 @@ impl Engine {
         }
     }
 
-    fn post_rolling(&mut self, slot: u32, length: Span, posting: &Posting<'_>, out: &mut Outcome) {
-        let (now, doubt) = (self.now, self.clock_doubt.is_some());
-        if posting.at <= now.minus(length) && !doubt {
-            return; // it left the window before it came; the journal's rollups have it
-        }
-        let side = self.cold[slot as usize].side();
-        side.add_bucket(length, posting.at, posting.amount);
-        let hot = &mut self.hot[slot as usize];
-        let sum = match doubt {
-            true => hot.sum.saturating_add(posting.amount), // nothing leaves by a clock in doubt
-            false => side.rolling_sum(length, now),
-        };
-        hot.sum = sum;
-        hot.facts += 1;
-        if posting.amount > Money::from_picos(i128::from(hot.floor)) {
-            self.keep_largest(slot, posting);
-        }
-        if !posting.excess.is_empty() {
-            self.add_excess(slot, posting);
-        }
-        if !matches!(self.cold[slot as usize].state, State::Clear) || sum >= self.hot[slot as usize].next_mark
-        {
-            self.judge(slot, Some(posting), out);
-        }
-    }
-
     fn add_excess(&mut self, slot: u32, posting: &Posting<'_>) {
         let excess = self.excess_of(slot, posting);
         let cold = &mut self.cold[slot as usize];
         cold.price_excess = cold.price_excess.saturating_add(excess);
     }
 
-    fn keep_largest(&mut self, slot: u32, posting: &Posting<'_>) {
+    pub(super) fn keep_largest(&mut self, slot: u32, posting: &Posting<'_>) {
         let fact = format!("{}:{}", posting.batch.source, posting.batch.key_of(posting.row));
         let charge = LargeCharge { fact: fact.into(), occurred_at: posting.at, amount: posting.amount };
         self.cold[slot as usize].keep_largest(charge);
@@ -327,7 +301,7 @@ impl Engine {
         let model = std::sync::Arc::clone(&total.model);
         self.rollups.of(account, row.occurred_at, &mut out.rollups).unpriced += 1;
         for slot in slots {
-            self.cold[*slot as usize].unpriced += 1;
+            self.note_unpriced(*slot, row.occurred_at);
         }
         self.page_unpriced(&model, what, out);
     }

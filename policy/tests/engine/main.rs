@@ -11,6 +11,7 @@ mod nasty;
 mod prices;
 mod raises;
 mod restarts;
+mod rolling;
 mod safety;
 mod sharing;
 mod survey;
