@@ -170,6 +170,8 @@ pub struct Engine {
     past_books: Vec<prices::Past>,
     /// How often they have changed.
     price_changes: u32,
+    /// When the next override of a limit ends by its date.
+    override_ends: Option<Timestamp>,
     inventory: Inventory,
     seen: Seen,
     pending: pending::Pending,
@@ -234,6 +236,7 @@ impl Engine {
             book: PriceBook::embedded(),
             past_books: Vec::new(),
             price_changes: 0,
+            override_ends: None,
             index: index::Index::default(),
             accounts: FixedMap::default(),
             lanes: lane::Lanes::default(),

@@ -8,7 +8,7 @@ use crate::decision::DecisionKind;
 use crate::money::Money;
 use crate::page::PageTopic;
 use crate::rule::{Budget, Mode, RuleSet};
-use crate::time::Span;
+use crate::time::{Span, Timestamp};
 
 use super::index::Index;
 use super::{Engine, Outcome};
@@ -28,6 +28,7 @@ impl Engine {
             kept.iter().map(|(old, new)| (*new, self.rules.budgets[usize::from(*old)].mode)).collect();
         self.change_prices(rules, first, out);
         self.rules = Arc::new(rules.clone());
+        self.override_ends = self.next_override_end();
         self.keep_slots(&kept);
         self.lanes.clear();
         let (mut newly_over, mut asked) = (Vec::new(), Vec::new());
@@ -93,9 +94,37 @@ impl Engine {
         self.index = Index::of(&self.cold);
     }
 
+    /// When the next override of a limit ends by its date, where one does.
+    fn next_override_end(&self) -> Option<Timestamp> {
+        let overrides = self.rules.budgets.iter().flat_map(|b| &b.limit.overrides);
+        overrides.filter_map(|o| o.until).filter(|until| self.now < *until).min()
+    }
+
+    /// Limits whose override has ended, as after a change of rules: nobody spent what that brings over. A clock
+    /// in doubt ends none.
+    pub(super) fn end_overrides(&mut self, out: &mut Outcome) {
+        if self.clock_doubt.is_some() || self.override_ends.is_none_or(|at| self.now < at) {
+            return;
+        }
+        self.override_ends = self.next_override_end();
+        let over_before = self.over();
+        let mut newly_over = Vec::new();
+        for slot in 0..u32::try_from(self.hot.len()).unwrap_or(u32::MAX) {
+            let before = self.cold[slot as usize].limit;
+            // A window that has ended closes with the limit that it had; the next one has its own.
+            if !self.has_ended(slot) && self.change_limit(slot, &over_before, out) {
+                newly_over.push(self.difference(slot, before));
+            }
+        }
+        self.page_reload("overrides that ended put {} breaker(s) over their limit", &newly_over, out);
+    }
+
     /// Takes the new limit; true when that alone brings the breaker over.
     fn change_limit(&mut self, slot: u32, over_before: &BTreeSet<Box<str>>, out: &mut Outcome) -> bool {
         let at = slot as usize;
+        if let Some(length) = self.rolling(slot) {
+            self.slide(slot, length);
+        }
         let budget = self.rules.budgets[usize::from(self.cold[at].budget)].clone();
         let limit = self.cold[at].limit_of(&budget, self.now);
         let cold = &mut self.cold[at];

@@ -58,6 +58,7 @@ struct State<'a> {
     book: Cow<'a, PriceBook>,
     past_books: Cow<'a, [Past]>,
     price_changes: u32,
+    override_ends: Option<Timestamp>,
     inventory: Cow<'a, Inventory>,
     seen: Cow<'a, Seen>,
     pending: Cow<'a, Pending>,
@@ -94,6 +95,7 @@ impl Engine {
             book: Cow::Borrowed(&self.book),
             past_books: Cow::Borrowed(&self.past_books),
             price_changes: self.price_changes,
+            override_ends: self.override_ends,
             inventory: Cow::Borrowed(&self.inventory),
             seen: Cow::Borrowed(&self.seen),
             pending: Cow::Borrowed(&self.pending),
@@ -147,6 +149,7 @@ impl Engine {
         engine.book = state.book.into_owned();
         engine.past_books = state.past_books.into_owned();
         engine.price_changes = state.price_changes;
+        engine.override_ends = state.override_ends;
         engine.inventory = state.inventory.into_owned();
         engine.seen = state.seen.into_owned();
         engine.pending = state.pending.into_owned();

@@ -191,6 +191,7 @@ impl Engine {
         self.lapse_reservations();
         self.forget_the_past(MOST_IDS, out);
         self.watch_sources(out);
+        self.end_overrides(out);
         let armed: Vec<u32> = self.armed.iter().copied().collect();
         for slot in armed {
             self.tick_breaker(slot, out);

@@ -8,6 +8,7 @@ mod ledger;
 mod modes;
 mod names;
 mod nasty;
+mod overrides;
 mod prices;
 mod raises;
 mod restarts;
