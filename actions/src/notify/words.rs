@@ -123,7 +123,8 @@ pub(super) fn waits_for(cause: ArmingCause) -> String {
                 .to_owned()
         }
         ArmingCause::RuleChange => {
-            "A change of rules brought it over, not spend: it waits for a person, or for its window to end."
+            "A change of rules, or the end of an override, brought it over, not spend: it waits for a person, or \
+             for its window to end."
                 .to_owned()
         }
         ArmingCause::PriceChange => {

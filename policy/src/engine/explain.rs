@@ -137,8 +137,8 @@ impl Engine {
                 Stage::Ordered => say(self.explain_ordered(at)),
             },
         }
-        if cold.unpriced > 0 {
-            say(NotTrippedReason::Unpriced { usages: cold.unpriced });
+        if view.unpriced > 0 {
+            say(NotTrippedReason::Unpriced { usages: view.unpriced });
         }
     }
 

@@ -71,8 +71,8 @@ impl Slots {
 #[derive(Clone, Debug)]
 pub(super) struct Tariff {
     pub meter: Meter,
-    /// What it cost before the last change of prices, where that was another price.
-    pub before: Option<Meter>,
+    /// What it cost in each of the past books, where that was another price; empty where in none it was.
+    pub before: Vec<Option<Meter>>,
 }
 
 /// How a lane is priced.
@@ -213,7 +213,11 @@ impl Engine {
             return *tariff;
         }
         let meter = meter(&self.book, origin, kind);
-        let before = self.book_before.as_ref().and_then(|book| meter_before(book, origin, kind, &meter));
+        let past = self.past_books.iter();
+        let mut before: Vec<_> = past.map(|past| meter_before(&past.book, origin, kind, &meter)).collect();
+        if before.iter().all(Option::is_none) {
+            before.clear();
+        }
         let number = u32::try_from(self.lanes.tariffs.len()).unwrap_or(u32::MAX);
         self.lanes.tariffs.push(Tariff { meter, before });
         self.lanes.tariff_index.insert(key, number);
@@ -352,7 +356,7 @@ pub(super) fn meter(book: &PriceBook, origin: &Origin, kind: ChargeKind) -> Mete
     }
 }
 
-/// What the origin cost in the book before, where that was another price.
+/// What the origin cost in a past book, where that was another price.
 fn meter_before(book: &PriceBook, origin: &Origin, kind: ChargeKind, now: &Meter) -> Option<Meter> {
     let before = meter(book, origin, kind);
     (before != *now).then_some(before)

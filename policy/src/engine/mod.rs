@@ -14,9 +14,11 @@ mod lane;
 mod name;
 mod pending;
 mod positions;
+mod prices;
 mod raise;
 mod reload;
 mod remode;
+mod rolling;
 mod rollup;
 mod snapshot;
 mod stop;
@@ -166,10 +168,12 @@ pub struct Engine {
     rules: Arc<RuleSet>,
     /// The prices that count, whole: a later version's embedded book must not change what a replay gives.
     book: PriceBook,
-    /// The prices before the last change.
-    book_before: Option<PriceBook>,
-    /// When they changed: windows that began later know only the new ones.
-    prices_changed_at: Timestamp,
+    /// Those that windows began with which are still open, the oldest first.
+    past_books: Vec<prices::Past>,
+    /// How often they have changed.
+    price_changes: u32,
+    /// When the next override of a limit ends by its date.
+    override_ends: Option<Timestamp>,
     inventory: Inventory,
     seen: Seen,
     pending: pending::Pending,
@@ -233,8 +237,9 @@ impl Engine {
             next_order: OrderId(1),
             inventory_changed: false,
             book: PriceBook::embedded(),
-            book_before: None,
-            prices_changed_at: Timestamp::MIN,
+            past_books: Vec::new(),
+            price_changes: 0,
+            override_ends: None,
             index: index::Index::default(),
             accounts: FixedMap::default(),
             lanes: lane::Lanes::default(),

@@ -208,6 +208,7 @@ impl Engine {
         self.forget_the_past(MOST_IDS, out);
         self.watch_sources(out);
         self.page_posture(out);
+        self.end_overrides(out);
         let armed: Vec<u32> = self.armed.iter().copied().collect();
         for slot in armed {
             self.tick_breaker(slot, out);
