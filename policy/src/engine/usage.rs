@@ -45,6 +45,7 @@ pub(super) struct Posting<'a> {
 impl Engine {
     pub(super) fn take_usage(&mut self, batch: &UsageBatch, out: &mut Outcome) -> Vec<UsageOutcome> {
         self.hear(&batch.source, true);
+        self.end_silence(&batch.source, out);
         self.lanes.bound();
         let mut lanes = std::mem::take(&mut self.scratch);
         lanes.clear();

@@ -12,6 +12,7 @@ mod raises;
 mod restarts;
 mod safety;
 mod sharing;
+mod sources;
 mod survey;
 mod trips;
 mod world;
