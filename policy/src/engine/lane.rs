@@ -83,6 +83,17 @@ pub(super) enum Meter {
     Unpriced(Arc<UnpricedReason>),
 }
 
+impl Meter {
+    /// The model that it prices; where there is no price, the one that was invoked.
+    pub fn model<'a>(&'a self, origin: &'a Origin) -> &'a str {
+        match self {
+            Self::Tokens(price) => &price.model,
+            Self::Instance(price) => &price.instance_type,
+            Self::Unpriced(_) => &origin.model,
+        }
+    }
+}
+
 /// All that decides a price: kind, tier, provider, account, region, served region, capacity, model.
 type TariffKey = (ChargeKind, Tier, [Box<str>; 6]);
 
@@ -184,13 +195,9 @@ impl Engine {
         out: &mut Outcome,
     ) -> Resolved {
         let tariff = self.tariff(origin, kind);
-        let model: Arc<str> = match &self.lanes.tariffs[tariff as usize].meter {
-            Meter::Tokens(price) => price.model.as_str().into(),
-            Meter::Instance(price) => price.instance_type.as_str().into(),
-            Meter::Unpriced(_) => (&*origin.model).into(),
-        };
+        let model: Arc<str> = self.lanes.tariffs[tariff as usize].meter.model(origin).into();
         let rules = Arc::clone(&self.rules);
-        let subject = attribute(&rules.attribution, origin, source, &model, &self.inventory);
+        let subject = self.subject(source, origin, &model);
         let mut slots = Vec::new();
         let mut comer = Comer { subject: &subject, source, chosen: None, left_out: false };
         for (index, budget) in rules.budgets.iter().enumerate() {
@@ -202,6 +209,11 @@ impl Engine {
         let account = self.account(subject.trusted(field::TENANT), &model, out);
         let lane = Lane { digest, tariff, account, slots: Slots::new(&slots) };
         if left_out { Resolved::ForNow(lane) } else { Resolved::For(lane) }
+    }
+
+    /// Who or what an origin is.
+    pub(super) fn subject(&self, source: &str, origin: &Origin, model: &str) -> Subject {
+        attribute(&self.rules.attribution, origin, source, model, &self.inventory)
     }
 
     /// The tariff of an origin.

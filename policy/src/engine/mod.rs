@@ -36,7 +36,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::breaker::{Cold, Hot};
 use crate::decision::{Decision, DecisionKind, Notice, Order};
-use crate::fact::{Clock, Fact, Posture, RefusedReason, Settings, UsageOutcome};
+use crate::fact::{Clock, Fact, Posture, Quantities, RefusedReason, Settings, UsageOutcome};
 use crate::id::{DecisionId, OrderId};
 use crate::inventory::{Inventory, ObjectKey};
 use crate::ledger::Seen;
@@ -44,6 +44,7 @@ use crate::money::Money;
 use crate::page::PageTopic;
 use crate::price::PriceBook;
 use crate::rule::{Mode, RuleSet};
+use crate::subject::Subject;
 use crate::time::{Span, Timestamp};
 
 pub use explain::{NotTripped, NotTrippedReason};
@@ -95,6 +96,12 @@ pub struct Letter {
     pub occurred_at: Timestamp,
     /// What it would have cost, where it has a price.
     pub amount: Option<Money>,
+    /// Its file, and the byte offset of its end there (decompressed), where the source has files.
+    pub place: Option<(Box<str>, u64)>,
+    /// What was used.
+    pub quantities: Quantities,
+    /// Who used it, and which model.
+    pub subject: Subject,
 }
 
 /// Charges of one tenant and model in one minute of event time.
