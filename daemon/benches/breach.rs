@@ -70,6 +70,10 @@ impl Actuator for Stopwatch {
     async fn freeze_mark(&self) -> Result<Option<String>, String> {
         Ok(None)
     }
+    async fn release_all(&self, _: &str) -> Result<Vec<daemon::edge::GivenBack>, String> {
+        Ok(Vec::new())
+    }
+
     async fn mark_freeze(&self, _: bool, _: &str, _: &str) -> Result<bool, String> {
         Ok(false)
     }

@@ -14,7 +14,7 @@ use policy::fact::{Command, CommandKind};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
-use crate::edge::Actuator;
+use crate::edge::{Actuator, GivenBack};
 use crate::turn::{Gone, Handle};
 
 /// Name of the marker file in the data folder.
@@ -133,6 +133,14 @@ impl FreezeMarker {
             Some(actuator) => actuator.mark_freeze(true, actor, reason).await.map(|_| ()),
             None => Ok(()),
         }
+    }
+
+    /// Says frozen, and gives back everything that carries our marks; nothing where there is no cluster.
+    ///
+    /// # Errors
+    /// When nothing could be given back, for people.
+    pub async fn release_all(&self, actor: &str) -> Option<Result<Vec<GivenBack>, String>> {
+        Some(self.actuator.as_ref()?.release_all(actor).await)
     }
 
     /// Says frozen no more, everywhere; answers whether anything said so before.

@@ -19,7 +19,7 @@ use super::*;
 use crate::client::{AskError, Daemon};
 use crate::clock::{Clock as _, ManualClock};
 use crate::config::Overrides;
-use crate::edge::{SendFailure, Sent};
+use crate::edge::{GivenBack, SendFailure, Sent};
 use crate::http::shape::{Breaker, BudgetShape, Decision, Detail, Reason, Status};
 use crate::http::{Said, Saying};
 use crate::journal::Delivery;
@@ -73,6 +73,7 @@ struct Hand {
     marker: Mutex<Result<bool, String>>,
     /// What the marker says while it says frozen.
     says: Mutex<String>,
+    release: Mutex<Result<Vec<GivenBack>, String>>,
 }
 
 #[async_trait]
@@ -93,6 +94,9 @@ impl Actuator for Hand {
     async fn freeze_mark(&self) -> Result<Option<String>, String> {
         let said = self.marker.lock().unwrap().clone()?;
         Ok(said.then(|| self.says.lock().unwrap().clone()))
+    }
+    async fn release_all(&self, _: &str) -> Result<Vec<GivenBack>, String> {
+        self.release.lock().unwrap().clone()
     }
     async fn marked(&self) -> Result<Vec<String>, String> {
         self.marked.lock().unwrap().clone()
@@ -151,6 +155,7 @@ impl World {
                 seeded: Mutex::default(),
                 marker: Mutex::new(Ok(false)),
                 says: Mutex::new("night shift (alice)".to_owned()),
+                release: Mutex::new(Ok(vec![])),
             }),
             mouth: Arc::new(Mouth { known: Mutex::default(), told: tell, fail: Mutex::new(None) }),
             orders,
@@ -652,6 +657,32 @@ async fn a_freeze_and_its_end_are_followed_by_the_marker() {
     assert!(said.refused.is_none() && said.warning.unwrap().contains("no answer"));
     let said: Said = daemon.post("/v1/commands", &unfreeze).await.unwrap();
     assert!(said.refused.unwrap().contains("still freezes: no answer"));
+    running.drain().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn release_all_through_a_daemon_that_may_write_nothing_says_what_was_given_back_and_what_is_left() {
+    let mut world = World::new();
+    world.lead = Some(watch::channel(Leading::No("another holds it".into())).0);
+    let running = world.run().await;
+    let daemon = Daemon::Socket(running.socket.clone());
+    let back = |object: &str, held: Option<&str>| GivenBack {
+        object: format!("ScaledObject/acme/{object}"),
+        held: held.map(str::to_owned),
+    };
+    let all = vec![back("api", None), back("web", None)];
+    *world.hand.release.lock().unwrap() = Ok(all.clone());
+    let said: Said = daemon.post("/v1/commands", &Saying::ReleaseAll {}).await.unwrap();
+    assert_eq!((said.refused, said.released), (None, all));
+    let some = vec![back("api", None), back("web", Some("it changes all the time"))];
+    *world.hand.release.lock().unwrap() = Ok(some.clone());
+    let said: Said = daemon.post("/v1/commands", &Saying::ReleaseAll {}).await.unwrap();
+    assert_eq!(said.refused.as_deref(), Some("still held: ScaledObject/acme/web"));
+    assert_eq!(said.released, some);
+    *world.hand.release.lock().unwrap() = Err("no answer".into());
+    let said: Said = daemon.post("/v1/commands", &Saying::ReleaseAll {}).await.unwrap();
+    assert_eq!((said.refused.as_deref(), said.released.len()), (Some("no answer"), 0));
+    assert!(until(&running, |_| true).await.freeze.is_some());
     running.drain().await.unwrap();
 }
 
