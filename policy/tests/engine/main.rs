@@ -17,4 +17,5 @@ mod safety;
 mod sharing;
 mod survey;
 mod trips;
+mod widened;
 mod world;
