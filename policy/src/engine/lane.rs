@@ -187,6 +187,7 @@ impl Engine {
             }
         }
         let account = self.account(subject.trusted(field::TENANT), &model, out);
+        self.note_over_cap(account, &slots);
         Lane { digest, tariff, account, slots: Slots::new(&slots) }
     }
 
