@@ -207,6 +207,7 @@ impl Engine {
         }
         let left_out = comer.left_out;
         let account = self.account(subject.trusted(field::TENANT), &model, out);
+        self.note_over_cap(account, &slots);
         let lane = Lane { digest, tariff, account, slots: Slots::new(&slots) };
         if left_out { Resolved::ForNow(lane) } else { Resolved::For(lane) }
     }

@@ -193,6 +193,8 @@ pub struct Engine {
     counters: Counters,
     sources: BTreeMap<Box<str>, SourceStatus>,
     holds: BTreeMap<ObjectKey, Hold>,
+    /// Accounts whose charges count as `unattributed` in some budget, though they have a tenant.
+    over_cap: BTreeSet<u32>,
     /// By breaker and episode.
     returns: BTreeMap<(Box<str>, Timestamp), tell::Returns>,
     exempt: BTreeMap<ObjectKey, Timestamp>,
@@ -235,6 +237,7 @@ impl Engine {
             counters: Counters::default(),
             sources: BTreeMap::new(),
             holds: BTreeMap::new(),
+            over_cap: BTreeSet::new(),
             returns: BTreeMap::new(),
             exempt: BTreeMap::new(),
             stops: VecDeque::new(),

@@ -23,15 +23,19 @@ impl Engine {
         }
         let first = self.rules.id.is_empty();
         let over_before = self.over();
+        let chosen = self.chosen();
         let kept = self.kept_budgets(rules);
         let modes: BTreeMap<u16, Mode> =
             kept.iter().map(|(old, new)| (*new, self.rules.budgets[usize::from(*old)].mode)).collect();
-        self.change_prices(rules, first, out);
+        // A set is whole or not used.
+        if !self.change_prices(rules, first, out) {
+            return;
+        }
         self.rules = Arc::new(rules.clone());
         self.override_ends = self.next_override_end();
         self.keep_slots(&kept);
         self.lanes.clear();
-        let (mut newly_over, mut asked) = (Vec::new(), Vec::new());
+        let (mut newly_over, mut asked, mut widened) = (Vec::new(), Vec::new(), Vec::new());
         for slot in 0..u32::try_from(self.hot.len()).unwrap_or(u32::MAX) {
             let before = self.cold[slot as usize].limit;
             if self.change_limit(slot, &over_before, out) {
@@ -41,10 +45,13 @@ impl Engine {
                 && self.change_mode(slot, *before, out)
             {
                 asked.push(self.mode_difference(slot, *before));
+            } else if let Some(before) = chosen.get(&self.cold[slot as usize].name) {
+                widened.extend(self.ask_about_more(slot, before, out));
             }
         }
         self.page_reload("the new rules put {} breaker(s) over their limit", &newly_over, out);
         self.page_reload("the new rules may stop what {} tripped breaker(s) are for", &asked, out);
+        self.page_reload("the new rules choose more of what {} tripped breaker(s) stop", &widened, out);
         self.page_lost_holders(out);
     }
 

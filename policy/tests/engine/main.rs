@@ -18,4 +18,5 @@ mod sharing;
 mod sources;
 mod survey;
 mod trips;
+mod widened;
 mod world;
