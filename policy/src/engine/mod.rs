@@ -193,8 +193,6 @@ pub struct Engine {
     counters: Counters,
     sources: BTreeMap<Box<str>, SourceStatus>,
     holds: BTreeMap<ObjectKey, Hold>,
-    /// Accounts whose charges count as `unattributed` in some budget, though they have a tenant.
-    over_cap: BTreeSet<u32>,
     /// By breaker and episode.
     returns: BTreeMap<(Box<str>, Timestamp), tell::Returns>,
     exempt: BTreeMap<ObjectKey, Timestamp>,
@@ -205,6 +203,9 @@ pub struct Engine {
     next_order: OrderId,
     inventory_changed: bool,
     // Made anew from the above.
+    /// Accounts whose charges count as `unattributed` in some budget, though they have a tenant: for `explain`
+    /// alone. When a lane is resolved depends on a cache, so it is no part of the state.
+    over_cap: BTreeSet<u32>,
     index: index::Index,
     accounts: FixedMap<(Option<Arc<str>>, Arc<str>), u32>,
     lanes: lane::Lanes,

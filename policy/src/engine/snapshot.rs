@@ -71,7 +71,6 @@ struct State<'a> {
     counters: Cow<'a, Counters>,
     sources: Cow<'a, BTreeMap<Box<str>, SourceStatus>>,
     holds: Cow<'a, BTreeMap<ObjectKey, Hold>>,
-    over_cap: Cow<'a, BTreeSet<u32>>,
     returns: Cow<'a, BTreeMap<(Box<str>, Timestamp), Returns>>,
     exempt: Cow<'a, BTreeMap<ObjectKey, Timestamp>>,
     stops: Cow<'a, VecDeque<Stop>>,
@@ -110,7 +109,6 @@ impl Engine {
             counters: Cow::Borrowed(&self.counters),
             sources: Cow::Borrowed(&self.sources),
             holds: Cow::Borrowed(&self.holds),
-            over_cap: Cow::Borrowed(&self.over_cap),
             returns: Cow::Borrowed(&self.returns),
             exempt: Cow::Borrowed(&self.exempt),
             stops: Cow::Borrowed(&self.stops),
@@ -166,7 +164,6 @@ impl Engine {
         engine.counters = state.counters.into_owned();
         engine.sources = state.sources.into_owned();
         engine.holds = state.holds.into_owned();
-        engine.over_cap = state.over_cap.into_owned();
         engine.returns = state.returns.into_owned();
         engine.exempt = state.exempt.into_owned();
         engine.stops = state.stops.into_owned();
