@@ -113,6 +113,7 @@ async fn a_bad_record_in_a_log_is_told_kept_and_counted_and_costs_no_other() -> 
     }
     assert_eq!(kept.len(), 5, "{kept:?}");
     assert_eq!(metric(&site, "breakerbox_refused_usd_total").await?, 33_000_000.016_5);
+    assert_eq!(metric(&site, "breakerbox_known_log_files").await?, 2.0);
     only(&site, 15_000, 4).await?;
     ensure!(daemon.is_running() && !daemon.log().contains("panicked"), "{}", daemon.log_tail());
     Ok(())

@@ -132,7 +132,9 @@ fn a_file_that_was_forgotten_counts_no_second_time_and_what_is_newer_than_it_sti
     assert_eq!(outcome.usage, [[UsageOutcome::Accepted]; 3]);
 
     let files = vec!["a".into(), "never-seen".into()];
+    assert_eq!(world.engine.view(now).files, 2);
     world.take(vec![Fact::FilesGone(FilesGone { source: "gateway".into(), files })]);
+    assert_eq!(world.engine.view(now).files, 1, "what is kept is shown");
     let known: Vec<_> = world.engine.positions_of("gateway").into_keys().collect();
     assert_eq!(known, ["b".into()]);
     world.engine = Engine::restore(&world.engine.snapshot()).unwrap();
