@@ -63,12 +63,12 @@ pub trait Actuator: Send + Sync {
     /// install; answers whether it said frozen before.
     async fn mark_freeze(&self, frozen: bool, actor: &str, reason: &str) -> Result<bool, String>;
 
+    /// What the freeze marker says, where it says frozen. An error means that nobody knows.
+    async fn freeze_mark(&self) -> Result<Option<String>, String>;
+
     /// Gives back everything that carries our marks, on that person's word: it needs no Lease, no clock and no
     /// journal. Writes the freeze marker first. An error means that nothing was given back.
     async fn release_all(&self, actor: &str) -> Result<Vec<GivenBack>, String>;
-
-    /// What the freeze marker says, where it says frozen. An error means that nobody knows.
-    async fn freeze_mark(&self) -> Result<Option<String>, String>;
 
     /// Objects that carry our marks now; asked at start. An error means that nobody knows.
     async fn marked(&self) -> Result<Vec<String>, String>;

@@ -59,15 +59,16 @@ impl Place {
 
     /// The same, of a command that must not hang.
     fn ask_in_time(&self, args: &[&str]) -> (i32, String, String) {
-        let child = self.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
-        let (tell, ended) = std::sync::mpsc::channel();
-        std::thread::spawn(move || tell.send(child.wait_with_output().unwrap()));
+        let mut command = self.command(args);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (process, (tell, ended)) = (child.id(), std::sync::mpsc::channel());
+        std::thread::spawn(move || tell.send(child.wait_with_output()));
         let Ok(output) = ended.recv_timeout(Duration::from_secs(20)) else {
-            nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+            let process = nix::unistd::Pid::from_raw(i32::try_from(process).unwrap());
+            nix::sys::signal::kill(process, nix::sys::signal::Signal::SIGKILL).unwrap();
             panic!("{args:?} hangs");
         };
-        let Output { status, stdout, stderr } = output;
+        let Output { status, stdout, stderr } = output.unwrap();
         (status.code().unwrap(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
     }
 

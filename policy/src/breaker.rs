@@ -3,6 +3,7 @@
 //! A breaker is cut in two. [`Hot`] is one cache line: what every charge touches. [`Cold`] is everything
 //! else, touched when a mark is crossed. Both are plain state; the engine decides.
 
+mod buckets;
 mod moments;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ use crate::subject::Trust;
 use crate::time::{Span, Timestamp};
 use crate::window::Window;
 
+pub use buckets::Bucket;
 pub use moments::Moment;
 
 /// How many of the largest charges a breaker keeps for its why.
@@ -85,8 +87,8 @@ pub struct Cold {
     pub reset_mark: Option<Money>,
     /// What price changes since the window began have added.
     pub price_excess: Money,
-    /// A person accepted the change of prices for this window.
-    pub prices_accepted: bool,
+    /// How many changes of prices there had been when a person accepted them for this window.
+    pub prices_accepted: u32,
     /// A reload brought it over; only a person or the window's end lets it trip.
     pub by_reload: bool,
     /// A fact on time has added to it while it was over.
@@ -108,10 +110,14 @@ pub struct Side {
     /// Closed windows by their start (and the next one, for facts a little ahead of the clock).
     pub windows: BTreeMap<Timestamp, Closed>,
     /// Buckets of a rolling window by number.
-    pub buckets: BTreeMap<i64, Money>,
+    pub buckets: BTreeMap<i64, Bucket>,
     /// Trips within a rolling window, which has no end at which they could be forgotten. No more than the
     /// rule's `maxTripsPerWindow` of them.
     pub trips: Vec<Timestamp>,
+    /// Until when a reset of a rolling window forgives.
+    pub reset_until: Option<Timestamp>,
+    /// Until when a reload is why a rolling window is over.
+    pub reload_until: Option<Timestamp>,
     /// What its burn in the current window is measured from; at most two.
     pub moments: Vec<Moment>,
 }
@@ -225,7 +231,7 @@ impl Cold {
             trips: 0,
             reset_mark: None,
             price_excess: Money::ZERO,
-            prices_accepted: false,
+            prices_accepted: 0,
             by_reload: false,
             on_time_over: false,
             grace_until: None,
@@ -256,7 +262,7 @@ impl Cold {
         self.trips = 0;
         self.reset_mark = None;
         self.price_excess = Money::ZERO;
-        self.prices_accepted = false;
+        self.prices_accepted = 0;
         self.by_reload = false;
         self.on_time_over = false;
         self.grace_until = None;
@@ -268,12 +274,6 @@ impl Cold {
             self.state = State::Clear;
             self.episode = None;
         }
-    }
-
-    /// A person looked: what the change of prices added counts like all else in this window.
-    pub fn accept_prices(&mut self) {
-        self.price_excess = Money::ZERO;
-        self.prices_accepted = true;
     }
 
     /// Keeps a charge if it is among the largest.
@@ -327,24 +327,10 @@ pub fn bucket(length: Span, at: Timestamp) -> (i64, i64) {
 }
 
 impl Side {
-    /// Adds to the bucket of an instant.
-    pub fn add_bucket(&mut self, length: Span, at: Timestamp, amount: Money) {
-        let (number, _) = bucket(length, at);
-        let sum = self.buckets.entry(number).or_default();
-        *sum = sum.saturating_add(amount);
-    }
-
     /// Trips that are still within the rolling window.
     pub fn rolling_trips(&mut self, length: Span, now: Timestamp) -> u16 {
         self.trips.retain(|at| *at > now.minus(length));
         u16::try_from(self.trips.len()).unwrap_or(u16::MAX)
-    }
-
-    /// Drops what has left the window and adds up the rest.
-    pub fn rolling_sum(&mut self, length: Span, now: Timestamp) -> Money {
-        let (oldest, _) = bucket(length, now.minus(length));
-        self.buckets.retain(|number, _| *number >= oldest);
-        self.buckets.values().fold(Money::ZERO, |sum, b| sum.saturating_add(*b))
     }
 
     /// Adds to a window that is not the current one; gives it back.

@@ -71,7 +71,9 @@ pub fn cause_in_words(cause: ArmingCause) -> String {
         ArmingCause::OnTimeFact => {
             "a fact on time: what brought it over was late, or read while catching up".to_owned()
         }
-        ArmingCause::RuleChange => "a person's approval: a change of rules brought it over".to_owned(),
+        ArmingCause::RuleChange => {
+            "a person's approval: a change of rules, or the end of an override, brought it over".to_owned()
+        }
         ArmingCause::PriceChange => "a person's approval: a change of prices brought it over".to_owned(),
         ArmingCause::Clock => "the clocks to agree".to_owned(),
     }

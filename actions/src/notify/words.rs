@@ -123,7 +123,8 @@ pub(super) fn waits_for(cause: ArmingCause) -> String {
                 .to_owned()
         }
         ArmingCause::RuleChange => {
-            "A change of rules brought it over, not spend: it waits for a person, or for its window to end."
+            "A change of rules, or the end of an override, brought it over, not spend: it waits for a person, or \
+             for its window to end."
                 .to_owned()
         }
         ArmingCause::PriceChange => {
@@ -168,6 +169,7 @@ pub(super) const fn topic(topic: PageTopic) -> &'static str {
         PageTopic::SubjectCap => "a source brings more new names than it may",
         PageTopic::Orphans => "objects carry our mark, but the journal does not know them",
         PageTopic::Posture => "the daemon may do less than it was configured to do",
+        PageTopic::SourceHeard => "a source that was silent is heard again",
     }
 }
 
@@ -182,6 +184,7 @@ pub(super) const fn topic_word(topic: PageTopic) -> &'static str {
         PageTopic::SubjectCap => "subject-cap",
         PageTopic::Orphans => "orphans",
         PageTopic::Posture => "posture",
+        PageTopic::SourceHeard => "source-heard",
     }
 }
 

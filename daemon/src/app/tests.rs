@@ -71,9 +71,9 @@ struct Hand {
     marked: Mutex<Result<Vec<String>, String>>,
     seeded: Mutex<Vec<(ObjectKey, Timestamp)>>,
     marker: Mutex<Result<bool, String>>,
-    release: Mutex<Result<Vec<GivenBack>, String>>,
     /// What the marker says while it says frozen.
     says: Mutex<String>,
+    release: Mutex<Result<Vec<GivenBack>, String>>,
 }
 
 #[async_trait]
@@ -91,12 +91,12 @@ impl Actuator for Hand {
         *marker = Ok(frozen);
         Ok(was)
     }
-    async fn release_all(&self, _: &str) -> Result<Vec<GivenBack>, String> {
-        self.release.lock().unwrap().clone()
-    }
     async fn freeze_mark(&self) -> Result<Option<String>, String> {
         let said = self.marker.lock().unwrap().clone()?;
         Ok(said.then(|| self.says.lock().unwrap().clone()))
+    }
+    async fn release_all(&self, _: &str) -> Result<Vec<GivenBack>, String> {
+        self.release.lock().unwrap().clone()
     }
     async fn marked(&self) -> Result<Vec<String>, String> {
         self.marked.lock().unwrap().clone()
@@ -154,8 +154,8 @@ impl World {
                 marked: Mutex::new(Ok(vec![])),
                 seeded: Mutex::default(),
                 marker: Mutex::new(Ok(false)),
-                release: Mutex::new(Ok(vec![])),
                 says: Mutex::new("night shift (alice)".to_owned()),
+                release: Mutex::new(Ok(vec![])),
             }),
             mouth: Arc::new(Mouth { known: Mutex::default(), told: tell, fail: Mutex::new(None) }),
             orders,

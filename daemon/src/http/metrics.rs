@@ -302,8 +302,13 @@ impl Shown {
             [(vec![], usd(counters.refused_amount))],
         )?;
         out.counters("unpriced", "Usage without a price", [(vec![], counters.unpriced)])?;
-        let remembered = f64::from(u32::try_from(self.view.remembered).unwrap_or(u32::MAX));
-        out.gauges("remembered_ids", "Ids remembered for dedupe", [(vec![], remembered)])
+        let number = |n: usize| [(vec![], f64::from(u32::try_from(n).unwrap_or(u32::MAX)))];
+        out.gauges("remembered_ids", "Ids remembered for dedupe", number(self.view.remembered))?;
+        out.gauges(
+            "known_log_files",
+            "Log files of which it is remembered how far they were read",
+            number(self.view.files),
+        )
     }
 
     fn posture(&self, out: &mut Writer<'_>) -> std::fmt::Result {

@@ -62,7 +62,7 @@ impl Side {
         let (number, width) = bucket(length, now);
         let count = LONGEST.min(length).millis().checked_div(width)?.max(1);
         let oldest = number.saturating_sub(count);
-        let amount = self.buckets.range(oldest..).fold(Money::ZERO, |sum, (_, b)| sum.saturating_add(*b));
+        let amount = self.buckets.range(oldest..).fold(Money::ZERO, |sum, (_, b)| sum.saturating_add(b.sum));
         let start = Timestamp::from_millis(oldest.saturating_mul(width));
         Burn::over(amount, now.since(start), Basis::Recent)
     }

@@ -115,8 +115,8 @@ impl Engine {
         } else {
             let cold = &mut self.cold[slot as usize];
             cold.by_reload = false;
-            cold.accept_prices();
             cold.on_time_over = true;
+            self.accept_prices(slot);
             self.judge(slot, None, out);
         }
         (Some(slot), Ok(()))
@@ -208,10 +208,7 @@ impl Engine {
             self.roll(slot, out);
         }
         let reset_mark = self.hot[at].sum.saturating_add(mark(self.cold[at].limit, more));
-        let cold = &mut self.cold[at];
-        cold.reset_mark = Some(reset_mark);
-        cold.by_reload = false;
-        cold.accept_prices();
+        self.forgive(slot, reset_mark);
         let held = !self.held_by(breaker).is_empty();
         if matches!(self.cold[at].state, State::Tripped(_)) || held {
             self.release(slot, ReleaseCause::Reset(actor.to_owned()), out);

@@ -14,6 +14,7 @@ use crate::fact::GuardCheck;
 use crate::inventory::ObjectKey;
 use crate::money::Money;
 use crate::rule::Act;
+use crate::subject::field;
 use crate::time::Timestamp;
 
 use super::Engine;
@@ -35,6 +36,8 @@ pub enum NotTrippedReason {
     NeverSeen,
     /// Charges were seen, but no budget counts them.
     NoBudgetSelects,
+    /// Charges were seen, and count as nobody's: more new names came than may have breakers of their own.
+    CountedAsUnattributed,
     /// The sum is below every threshold.
     BelowLimit {
         /// Sum in the window.
@@ -105,12 +108,32 @@ impl Engine {
                 self.explain_breaker(at, now, &mut answer);
             }
         }
-        if answer.is_empty() {
-            let seen = self.spend.iter().any(|s| s.tenant.as_deref() == Some(name));
-            let reason = if seen { NotTrippedReason::NoBudgetSelects } else { NotTrippedReason::NeverSeen };
-            answer.push(NotTripped { breaker: None, reason });
-        }
+        let is_theirs = |account: usize| self.spend[account].tenant.as_deref() == Some(name);
+        let reason = if self.over_cap.iter().any(|account| is_theirs(*account as usize)) {
+            Some(NotTrippedReason::CountedAsUnattributed) // in some budget, whatever others say
+        } else if !answer.is_empty() {
+            None
+        } else if (0..self.spend.len()).any(is_theirs) {
+            Some(NotTrippedReason::NoBudgetSelects)
+        } else {
+            Some(NotTrippedReason::NeverSeen)
+        };
+        answer.extend(reason.map(|reason| NotTripped { breaker: None, reason }));
         answer
+    }
+
+    /// Remembers whether the charges of an account go to a breaker for nobody, though it has a tenant: the cap
+    /// on new subjects did that. Where they go by now counts.
+    pub(super) fn note_over_cap(&mut self, account: u32, slots: &[u32]) {
+        let for_nobody = |slot: &u32| {
+            let fields = self.budget_of(*slot).per_each.iter().zip(&self.cold[*slot as usize].values);
+            fields.filter(|(name, _)| ***name == *field::TENANT).any(|(_, value)| value.value.is_none())
+        };
+        if self.spend[account as usize].tenant.is_some() && slots.iter().any(for_nobody) {
+            self.over_cap.insert(account);
+        } else {
+            self.over_cap.remove(&account);
+        }
     }
 
     fn explain_breaker(&self, at: usize, now: Timestamp, answer: &mut Vec<NotTripped>) {
@@ -137,8 +160,8 @@ impl Engine {
                 Stage::Ordered => say(self.explain_ordered(at)),
             },
         }
-        if cold.unpriced > 0 {
-            say(NotTrippedReason::Unpriced { usages: cold.unpriced });
+        if view.unpriced > 0 {
+            say(NotTrippedReason::Unpriced { usages: view.unpriced });
         }
     }
 
@@ -167,6 +190,11 @@ impl fmt::Display for NotTrippedReason {
         match self {
             Self::NeverSeen => f.write_str("no charge under this name was ever seen; check the attribution rules"),
             Self::NoBudgetSelects => f.write_str("its charges are seen, but no budget selects them"),
+            Self::CountedAsUnattributed => f.write_str(
+                "its charges are seen, but more new names came than may have a breaker of their own \
+                 (maxNewSubjectsPerSource), so they count as `unattributed`; ask about that: `breakerbox explain \
+                 unattributed`",
+            ),
             Self::BelowLimit { sum, limit } => write!(f, "spent {sum} of {limit}: below every threshold"),
             Self::Warned { sum, limit } => write!(f, "spent {sum} of {limit}: warned, below the limit"),
             Self::Arming(cause) => write!(f, "over its limit, and waits for {}", cause_in_words(*cause)),

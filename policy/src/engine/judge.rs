@@ -254,14 +254,11 @@ impl Engine {
         if self.has_ended(slot) {
             self.roll(slot, out);
         }
-        if let WindowSpec::Rolling(length) = self.budget_of(slot).window
-            && self.clock_doubt.is_none()
-        {
-            let now = self.now;
-            self.hot[at].sum = self.cold[at].side().rolling_sum(length, now);
-        }
+        let rolling = self.rolling(slot);
+        let left = rolling.is_some_and(|length| self.slide(slot, length));
         self.keep_moment(slot);
         match &self.cold[at].state {
+            State::Clear if left => self.judge(slot, None, out),
             State::Clear => {}
             State::Warned | State::Arming { .. } => self.judge(slot, None, out),
             State::Tripped(_) => {
@@ -270,10 +267,9 @@ impl Engine {
                 self.tell_what_stands(slot, out);
             }
         }
-        let rolling = matches!(self.budget_of(slot).window, WindowSpec::Rolling(_));
         let keep = match &self.cold[at].state {
-            State::Clear => false,
-            State::Warned => rolling,
+            State::Clear => rolling.is_some() && self.cold[at].reset_mark.is_some(),
+            State::Warned => rolling.is_some(),
             State::Arming { .. } | State::Tripped(_) => true,
         };
         if !keep {

@@ -71,8 +71,8 @@ impl Slots {
 #[derive(Clone, Debug)]
 pub(super) struct Tariff {
     pub meter: Meter,
-    /// What it cost before the last change of prices, where that was another price.
-    pub before: Option<Meter>,
+    /// What it cost in each of the past books, where that was another price; empty where in none it was.
+    pub before: Vec<Option<Meter>>,
 }
 
 /// How a lane is priced.
@@ -81,6 +81,17 @@ pub(super) enum Meter {
     Tokens(Arc<Price>),
     Instance(Arc<InstancePrice>),
     Unpriced(Arc<UnpricedReason>),
+}
+
+impl Meter {
+    /// The model that it prices; where there is no price, the one that was invoked.
+    pub fn model<'a>(&'a self, origin: &'a Origin) -> &'a str {
+        match self {
+            Self::Tokens(price) => &price.model,
+            Self::Instance(price) => &price.instance_type,
+            Self::Unpriced(_) => &origin.model,
+        }
+    }
 }
 
 /// All that decides a price: kind, tier, provider, account, region, served region, capacity, model.
@@ -184,13 +195,9 @@ impl Engine {
         out: &mut Outcome,
     ) -> Resolved {
         let tariff = self.tariff(origin, kind);
-        let model: Arc<str> = match &self.lanes.tariffs[tariff as usize].meter {
-            Meter::Tokens(price) => price.model.as_str().into(),
-            Meter::Instance(price) => price.instance_type.as_str().into(),
-            Meter::Unpriced(_) => (&*origin.model).into(),
-        };
+        let model: Arc<str> = self.lanes.tariffs[tariff as usize].meter.model(origin).into();
         let rules = Arc::clone(&self.rules);
-        let subject = attribute(&rules.attribution, origin, source, &model, &self.inventory);
+        let subject = self.subject(source, origin, &model);
         let mut slots = Vec::new();
         let mut comer = Comer { subject: &subject, source, chosen: None, left_out: false };
         for (index, budget) in rules.budgets.iter().enumerate() {
@@ -200,8 +207,14 @@ impl Engine {
         }
         let left_out = comer.left_out;
         let account = self.account(subject.trusted(field::TENANT), &model, out);
+        self.note_over_cap(account, &slots);
         let lane = Lane { digest, tariff, account, slots: Slots::new(&slots) };
         if left_out { Resolved::ForNow(lane) } else { Resolved::For(lane) }
+    }
+
+    /// Who or what an origin is.
+    pub(super) fn subject(&self, source: &str, origin: &Origin, model: &str) -> Subject {
+        attribute(&self.rules.attribution, origin, source, model, &self.inventory)
     }
 
     /// The tariff of an origin.
@@ -213,7 +226,11 @@ impl Engine {
             return *tariff;
         }
         let meter = meter(&self.book, origin, kind);
-        let before = self.book_before.as_ref().and_then(|book| meter_before(book, origin, kind, &meter));
+        let past = self.past_books.iter();
+        let mut before: Vec<_> = past.map(|past| meter_before(&past.book, origin, kind, &meter)).collect();
+        if before.iter().all(Option::is_none) {
+            before.clear();
+        }
         let number = u32::try_from(self.lanes.tariffs.len()).unwrap_or(u32::MAX);
         self.lanes.tariffs.push(Tariff { meter, before });
         self.lanes.tariff_index.insert(key, number);
@@ -352,7 +369,7 @@ pub(super) fn meter(book: &PriceBook, origin: &Origin, kind: ChargeKind) -> Mete
     }
 }
 
-/// What the origin cost in the book before, where that was another price.
+/// What the origin cost in a past book, where that was another price.
 fn meter_before(book: &PriceBook, origin: &Origin, kind: ChargeKind, now: &Meter) -> Option<Meter> {
     let before = meter(book, origin, kind);
     (before != *now).then_some(before)

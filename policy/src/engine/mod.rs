@@ -14,9 +14,11 @@ mod lane;
 mod name;
 mod pending;
 mod positions;
+mod prices;
 mod raise;
 mod reload;
 mod remode;
+mod rolling;
 mod rollup;
 mod snapshot;
 mod stop;
@@ -34,7 +36,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::breaker::{Cold, Hot};
 use crate::decision::{Decision, DecisionKind, Notice, Order};
-use crate::fact::{Clock, Fact, Posture, RefusedReason, Settings, UsageOutcome};
+use crate::fact::{Clock, Fact, Posture, Quantities, RefusedReason, Settings, UsageOutcome};
 use crate::id::{DecisionId, OrderId};
 use crate::inventory::{Inventory, ObjectKey};
 use crate::ledger::Seen;
@@ -42,6 +44,7 @@ use crate::money::Money;
 use crate::page::PageTopic;
 use crate::price::PriceBook;
 use crate::rule::{Mode, RuleSet};
+use crate::subject::Subject;
 use crate::time::{Span, Timestamp};
 
 pub use explain::{NotTripped, NotTrippedReason};
@@ -93,6 +96,12 @@ pub struct Letter {
     pub occurred_at: Timestamp,
     /// What it would have cost, where it has a price.
     pub amount: Option<Money>,
+    /// Its file, and the byte offset of its end there (decompressed), where the source has files.
+    pub place: Option<(Box<str>, u64)>,
+    /// What was used.
+    pub quantities: Quantities,
+    /// Who used it, and which model.
+    pub subject: Subject,
 }
 
 /// Charges of one tenant and model in one minute of event time.
@@ -166,10 +175,12 @@ pub struct Engine {
     rules: Arc<RuleSet>,
     /// The prices that count, whole: a later version's embedded book must not change what a replay gives.
     book: PriceBook,
-    /// The prices before the last change.
-    book_before: Option<PriceBook>,
-    /// When they changed: windows that began later know only the new ones.
-    prices_changed_at: Timestamp,
+    /// Those that windows began with which are still open, the oldest first.
+    past_books: Vec<prices::Past>,
+    /// How often they have changed.
+    price_changes: u32,
+    /// When the next override of a limit ends by its date.
+    override_ends: Option<Timestamp>,
     inventory: Inventory,
     seen: Seen,
     pending: pending::Pending,
@@ -192,6 +203,9 @@ pub struct Engine {
     next_order: OrderId,
     inventory_changed: bool,
     // Made anew from the above.
+    /// Accounts whose charges count as `unattributed` in some budget, though they have a tenant: for `explain`
+    /// alone. When a lane is resolved depends on a cache, so it is no part of the state.
+    over_cap: BTreeSet<u32>,
     index: index::Index,
     accounts: FixedMap<(Option<Arc<str>>, Arc<str>), u32>,
     lanes: lane::Lanes,
@@ -224,6 +238,7 @@ impl Engine {
             counters: Counters::default(),
             sources: BTreeMap::new(),
             holds: BTreeMap::new(),
+            over_cap: BTreeSet::new(),
             returns: BTreeMap::new(),
             exempt: BTreeMap::new(),
             stops: VecDeque::new(),
@@ -233,8 +248,9 @@ impl Engine {
             next_order: OrderId(1),
             inventory_changed: false,
             book: PriceBook::embedded(),
-            book_before: None,
-            prices_changed_at: Timestamp::MIN,
+            past_books: Vec::new(),
+            price_changes: 0,
+            override_ends: None,
             index: index::Index::default(),
             accounts: FixedMap::default(),
             lanes: lane::Lanes::default(),

@@ -7,7 +7,6 @@ use crate::breaker::{Cold, Hot, State};
 use crate::decision::DecisionKind;
 use crate::money::Money;
 use crate::page::PageTopic;
-use crate::price::PriceBook;
 use crate::rule::{Budget, Mode, RuleSet};
 use crate::time::{Span, Timestamp};
 
@@ -24,14 +23,19 @@ impl Engine {
         }
         let first = self.rules.id.is_empty();
         let over_before = self.over();
+        let chosen = self.chosen();
         let kept = self.kept_budgets(rules);
         let modes: BTreeMap<u16, Mode> =
             kept.iter().map(|(old, new)| (*new, self.rules.budgets[usize::from(*old)].mode)).collect();
-        self.change_prices(rules, first, out);
+        // A set is whole or not used.
+        if !self.change_prices(rules, first, out) {
+            return;
+        }
         self.rules = Arc::new(rules.clone());
+        self.override_ends = self.next_override_end();
         self.keep_slots(&kept);
         self.lanes.clear();
-        let (mut newly_over, mut asked) = (Vec::new(), Vec::new());
+        let (mut newly_over, mut asked, mut widened) = (Vec::new(), Vec::new(), Vec::new());
         for slot in 0..u32::try_from(self.hot.len()).unwrap_or(u32::MAX) {
             let before = self.cold[slot as usize].limit;
             if self.change_limit(slot, &over_before, out) {
@@ -41,40 +45,14 @@ impl Engine {
                 && self.change_mode(slot, *before, out)
             {
                 asked.push(self.mode_difference(slot, *before));
+            } else if let Some(before) = chosen.get(&self.cold[slot as usize].name) {
+                widened.extend(self.ask_about_more(slot, before, out));
             }
         }
         self.page_reload("the new rules put {} breaker(s) over their limit", &newly_over, out);
         self.page_reload("the new rules may stop what {} tripped breaker(s) are for", &asked, out);
+        self.page_reload("the new rules choose more of what {} tripped breaker(s) stop", &widened, out);
         self.page_lost_holders(out);
-    }
-
-    /// Prices change for new facts only; what was booked stays. The book before is kept, so that a
-    /// crossing which only the new prices explain can be told from one that would have come anyway.
-    fn change_prices(&mut self, rules: &RuleSet, first: bool, out: &mut Outcome) {
-        if rules.prices == self.rules.prices && !first {
-            return;
-        }
-        // Each figure is judged against the last one that was accepted, not against the embedded one.
-        match PriceBook::embedded().with_overrides_after(&rules.prices, &self.book) {
-            Ok(book) => {
-                let before = std::mem::replace(&mut self.book, book);
-                self.book_before = (!first).then_some(before);
-                self.prices_changed_at = if first { Timestamp::MIN } else { self.now };
-            }
-            Err(issues) => {
-                let detail = format!(
-                    "{} prices were refused and the old book stays: {}",
-                    issues.len(),
-                    issues.first().map_or(String::new(), ToString::to_string)
-                );
-                self.page_once(
-                    "prices",
-                    Span::from_hours(1),
-                    DecisionKind::Page { topic: PageTopic::RuleChange, detail },
-                    out,
-                );
-            }
-        }
     }
 
     fn over(&self) -> BTreeSet<Box<str>> {
@@ -114,7 +92,7 @@ impl Engine {
             let Some(budget) = kept.get(&cold.budget) else { continue };
             cold.budget = *budget;
             let slot = u32::try_from(self.hot.len()).unwrap_or(u32::MAX);
-            if matches!(cold.state, State::Arming { .. } | State::Tripped(_)) {
+            if !matches!(cold.state, State::Clear) || cold.reset_mark.is_some() {
                 self.armed.insert(slot);
             }
             self.hot.push(hot);
@@ -123,9 +101,37 @@ impl Engine {
         self.index = Index::of(&self.cold);
     }
 
+    /// When the next override of a limit ends by its date, where one does.
+    fn next_override_end(&self) -> Option<Timestamp> {
+        let overrides = self.rules.budgets.iter().flat_map(|b| &b.limit.overrides);
+        overrides.filter_map(|o| o.until).filter(|until| self.now < *until).min()
+    }
+
+    /// Limits whose override has ended, as after a change of rules: nobody spent what that brings over. A clock
+    /// in doubt ends none.
+    pub(super) fn end_overrides(&mut self, out: &mut Outcome) {
+        if self.clock_doubt.is_some() || self.override_ends.is_none_or(|at| self.now < at) {
+            return;
+        }
+        self.override_ends = self.next_override_end();
+        let over_before = self.over();
+        let mut newly_over = Vec::new();
+        for slot in 0..u32::try_from(self.hot.len()).unwrap_or(u32::MAX) {
+            let before = self.cold[slot as usize].limit;
+            // A window that has ended closes with the limit that it had; the next one has its own.
+            if !self.has_ended(slot) && self.change_limit(slot, &over_before, out) {
+                newly_over.push(self.difference(slot, before));
+            }
+        }
+        self.page_reload("overrides that ended put {} breaker(s) over their limit", &newly_over, out);
+    }
+
     /// Takes the new limit; true when that alone brings the breaker over.
     fn change_limit(&mut self, slot: u32, over_before: &BTreeSet<Box<str>>, out: &mut Outcome) -> bool {
         let at = slot as usize;
+        if let Some(length) = self.rolling(slot) {
+            self.slide(slot, length);
+        }
         let budget = self.rules.budgets[usize::from(self.cold[at].budget)].clone();
         let limit = self.cold[at].limit_of(&budget, self.now);
         let cold = &mut self.cold[at];
@@ -135,8 +141,9 @@ impl Engine {
         let current = self.now < self.hot[at].window.end;
         let by_reload =
             over && current && !over_before.contains(&cold.name) && !matches!(cold.state, State::Tripped(_));
-        cold.by_reload |= by_reload;
-        if !over {
+        if by_reload {
+            self.blame_reload(slot);
+        } else if !over {
             cold.by_reload = false;
         }
         self.set_mark(slot);

@@ -1,15 +1,22 @@
-//! A trip whose rule has another mode now.
+//! A trip whose rule has another mode now, or chooses more to stop.
 //!
 //! A change of rules never orders (invariant 11). Where the new mode may stop what the old one did not, or
 //! wants a yes that nobody gave, a person is asked; where it stops nothing, what is held stays held until the
-//! trip ends, but is no longer fought for. A trip of which nobody was told is told once, as soon as the mode
+//! trip ends, but is no longer fought for. What the new rules choose beside what the old ones did is asked about
+//! too, and what it holds is kept stopped meanwhile. A trip of which nobody was told is told once, as soon as the mode
 //! tells.
+
+use std::collections::BTreeMap;
 
 use crate::breaker::Stage;
 use crate::decision::{DecisionKind, Why};
+use crate::inventory::ObjectKey;
 use crate::rule::Mode;
 
 use super::{Engine, Outcome};
+
+/// Objects that a page names for one breaker; the question names all.
+const MOST_OBJECTS: usize = 5;
 
 impl Engine {
     /// Takes the new mode; true when a person is to be asked because of it.
@@ -44,6 +51,57 @@ impl Engine {
             cold.name,
             before.word(),
             after.word(),
+            hot.sum,
+            cold.limit,
+            place.file,
+            place.line
+        )
+    }
+
+    /// What each trip that stops something, now or later, is for under the rules in force.
+    pub(super) fn chosen(&self) -> BTreeMap<Box<str>, Vec<ObjectKey>> {
+        let stops = |slot: &u32| self.trip_of(*slot).is_some_and(|trip| trip.stage != Stage::Observed);
+        let slots = self.armed.iter().copied().filter(stops);
+        slots.map(|slot| (self.cold[slot as usize].name.clone(), self.expand(slot).targets)).collect()
+    }
+
+    /// Asks a person about what a trip is for now and was not before; what is said of it, where somebody is asked.
+    pub(super) fn ask_about_more(
+        &mut self,
+        slot: u32,
+        before: &[ObjectKey],
+        out: &mut Outcome,
+    ) -> Option<String> {
+        let now = self.now;
+        let name = self.cold[slot as usize].name.clone();
+        let ours = |target: &ObjectKey| self.holds.get(target).is_some_and(|h| h.holders.contains(&name));
+        let mut more = self.expand(slot).targets;
+        more.retain(|target| !before.contains(target) && !ours(target));
+        let trip = self.trip_of_mut(slot).filter(|_| !more.is_empty())?;
+        if trip.stage == Stage::Observed {
+            return None;
+        }
+        // Also where a question waits: a yes to that one would be followed by what it did not name.
+        trip.stage = Stage::AwaitingApproval(now); // asked right away
+        trip.asked.clear();
+        self.order_again(slot, out);
+        let asked = self.trip_of(slot).is_some_and(|trip| !trip.asked.is_empty());
+        asked.then(|| self.target_difference(slot, &more))
+    }
+
+    /// What the new rules choose more for a breaker about which a person is asked.
+    fn target_difference(&self, slot: u32, more: &[ObjectKey]) -> String {
+        let (hot, cold) = (&self.hot[slot as usize], &self.cold[slot as usize]);
+        let place = &self.budget_of(slot).trip_place;
+        let named: Vec<String> = more.iter().take(MOST_OBJECTS).map(ToString::to_string).collect();
+        let rest = match more.len().saturating_sub(MOST_OBJECTS) {
+            0 => String::new(),
+            rest => format!(" and {rest} more"),
+        };
+        format!(
+            "{} (now also {}{rest}, spent {} of {}; {}:{})",
+            cold.name,
+            named.join(", "),
             hot.sum,
             cold.limit,
             place.file,

@@ -22,12 +22,13 @@ use super::hold::Hold;
 use super::index::Index;
 use super::pending::Pending;
 use super::positions::Positions;
+use super::prices::Past;
 use super::stop::Stop;
 use super::tell::Returns;
 use super::{Counters, Engine, SourceStatus, Spend};
 
 /// Format of the bytes. Raised with every change of a type that is written.
-const VERSION: u32 = 5;
+const VERSION: u32 = 6;
 
 /// Why bytes are no snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -56,8 +57,9 @@ struct State<'a> {
     posture: Cow<'a, Posture>,
     rules: Cow<'a, RuleSet>,
     book: Cow<'a, PriceBook>,
-    book_before: Cow<'a, Option<PriceBook>>,
-    prices_changed_at: Timestamp,
+    past_books: Cow<'a, [Past]>,
+    price_changes: u32,
+    override_ends: Option<Timestamp>,
     inventory: Cow<'a, Inventory>,
     seen: Cow<'a, Seen>,
     pending: Cow<'a, Pending>,
@@ -93,8 +95,9 @@ impl Engine {
             posture: Cow::Borrowed(&self.posture),
             rules: Cow::Borrowed(&self.rules),
             book: Cow::Borrowed(&self.book),
-            book_before: Cow::Borrowed(&self.book_before),
-            prices_changed_at: self.prices_changed_at,
+            past_books: Cow::Borrowed(&self.past_books),
+            price_changes: self.price_changes,
+            override_ends: self.override_ends,
             inventory: Cow::Borrowed(&self.inventory),
             seen: Cow::Borrowed(&self.seen),
             pending: Cow::Borrowed(&self.pending),
@@ -147,8 +150,9 @@ impl Engine {
         engine.posture = state.posture.into_owned();
         engine.rules = Arc::new(state.rules.into_owned());
         engine.book = state.book.into_owned();
-        engine.book_before = state.book_before.into_owned();
-        engine.prices_changed_at = state.prices_changed_at;
+        engine.past_books = state.past_books.into_owned();
+        engine.price_changes = state.price_changes;
+        engine.override_ends = state.override_ends;
         engine.inventory = state.inventory.into_owned();
         engine.seen = state.seen.into_owned();
         engine.pending = state.pending.into_owned();

@@ -232,8 +232,8 @@ impl Engine {
             let until = self.now.plus(self.rules.guardrail.approval_expires);
             let detail = match self.mode_of(slot) {
                 Mode::Enforce => format!(
-                    "its mode became `enforce` while it was tripped, and a change of mode stops nothing: it waits for a \
-                     person until {until}"
+                    "the rules changed while it was tripped, and a change of rules stops nothing: it waits for a person \
+                     until {until}"
                 ),
                 _ => format!("mode `approve` waits for a person until {until}"),
             };

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::Engine;
 use super::view::BreakerView;
-use crate::breaker::State;
+use crate::breaker::{Bucket, State};
 use crate::money::{Money, Percent};
 use crate::rule::{RuleSet, WindowSpec};
 use crate::time::Timestamp;
@@ -119,7 +119,7 @@ impl Engine {
 
     fn count(&self, survey: &mut Survey, at: usize, now: Timestamp) {
         let cold = &self.cold[at];
-        let (state, sum) = (cold.state.word(), self.sum_at(at, now));
+        let (state, sum) = (cold.state.word(), self.in_window(at, now).sum);
         let budget = &self.rules.budgets[usize::from(cold.budget)].name;
         if !survey.tallies.contains_key(budget) {
             survey.tallies.insert(budget.clone(), Tally::default());
@@ -155,7 +155,19 @@ impl Engine {
         !rolling && now >= self.hot[at].window.end && self.clock_doubt.is_none()
     }
 
-    fn sum_at(&self, at: usize, now: Timestamp) -> Money {
-        if self.rolled(at, now) { Money::ZERO } else { self.hot[at].sum }
+    /// What is in the window of a breaker as of an instant.
+    pub(super) fn in_window(&self, at: usize, now: Timestamp) -> Bucket {
+        if self.rolled(at, now) {
+            return Bucket::default();
+        }
+        let (hot, cold) = (&self.hot[at], &self.cold[at]);
+        let slid = match (&self.rules.budgets[usize::from(cold.budget)].window, &cold.side) {
+            (WindowSpec::Rolling(length), Some(side)) if self.clock_doubt.is_none() => {
+                side.slid(*length, now)
+            }
+            _ => None,
+        };
+        let excess = cold.price_excess;
+        slid.unwrap_or(Bucket { sum: hot.sum, excess, facts: hot.facts, unpriced: cold.unpriced })
     }
 }

@@ -1,6 +1,6 @@
 //! Usage in: refuse, recall, price, post.
 
-use crate::breaker::{Closed, State};
+use crate::breaker::Closed;
 use crate::decision::{DecisionKind, LargeCharge};
 use crate::fact::{FactId, Quantities, RefusedReason, Usage, UsageBatch, UsageOutcome};
 use crate::ledger::Recall;
@@ -8,9 +8,11 @@ use crate::money::Money;
 use crate::page::PageTopic;
 use crate::price::Amount;
 use crate::rule::WindowSpec;
+use crate::subject::Subject;
 use crate::time::{Span, Timestamp};
 
 use super::lane::{Meter, kind_of};
+use super::prices::MOST_BOOKS;
 use super::{Engine, Letter, Outcome};
 
 /// More tokens, images or the like than one call can use.
@@ -32,8 +34,8 @@ const NO_LANE: u32 = u32::MAX;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Posting<'a> {
     pub amount: Money,
-    /// How much more it cost than before the last change of prices.
-    pub excess: Money,
+    /// How much more it cost than in each of the past books; empty where it cost no more than in any.
+    pub excess: &'a [Money],
     pub at: Timestamp,
     /// Recent enough, and from a source that has caught up: it may let a breaker trip.
     pub on_time: bool,
@@ -44,6 +46,7 @@ pub(super) struct Posting<'a> {
 impl Engine {
     pub(super) fn take_usage(&mut self, batch: &UsageBatch, out: &mut Outcome) -> Vec<UsageOutcome> {
         self.hear(&batch.source, true);
+        self.end_silence(&batch.source, out);
         self.lanes.bound();
         let mut lanes = std::mem::take(&mut self.scratch);
         lanes.clear();
@@ -180,14 +183,15 @@ impl Engine {
     fn charge(&mut self, batch: &UsageBatch, row: &Usage, lane: u32, out: &mut Outcome) {
         let tariff = self.lanes.tariff(lane);
         let amount = price(&tariff.meter, &row.quantities);
-        let before = tariff.before.as_ref().map(|meter| price(meter, &row.quantities));
         let lane = self.lanes.get(lane);
         let account = lane.account;
         let mut slots = std::mem::take(&mut self.slot_scratch);
         slots.clear();
         slots.extend_from_slice(lane.slots.as_slice());
-        let (money, flags) = match amount {
-            Ok(amount) => (amount.money, amount.flags.0 | row.flags.0),
+        let (money, flags, excess) = match amount {
+            Ok(Amount { money, flags }) => {
+                (money, flags.0 | row.flags.0, excess(&tariff.before, &row.quantities, money))
+            }
             Err(what) => {
                 self.count_unpriced(account, &slots, row, &what, out);
                 self.slot_scratch = slots;
@@ -195,13 +199,8 @@ impl Engine {
             }
         };
         self.count_flags(flags);
+        let excess = excess.as_ref().map_or(&[][..], |excess| &excess[..]);
         self.book_spend(account, row.occurred_at, money, out);
-        let excess = match before {
-            Some(Ok(before)) => money.saturating_sub(before.money).max(Money::ZERO),
-            // It had no price before: all of it is news.
-            Some(Err(_)) => money,
-            None => Money::ZERO,
-        };
         let on_time = !batch.catching_up && self.now.since(row.occurred_at) <= self.settings.on_time;
         if !on_time {
             self.steady_since = self.now;
@@ -239,7 +238,7 @@ impl Engine {
         if posting.amount > Money::from_picos(i128::from(hot.floor)) {
             self.keep_largest(slot, posting);
         }
-        if !posting.excess.is_zero() {
+        if !posting.excess.is_empty() {
             self.add_excess(slot, posting);
         }
         if self.hot[slot as usize].sum >= self.hot[slot as usize].next_mark {
@@ -275,42 +274,13 @@ impl Engine {
         }
     }
 
-    fn post_rolling(&mut self, slot: u32, length: Span, posting: &Posting<'_>, out: &mut Outcome) {
-        let (now, doubt) = (self.now, self.clock_doubt.is_some());
-        if posting.at <= now.minus(length) && !doubt {
-            return; // it left the window before it came; the journal's rollups have it
-        }
-        let side = self.cold[slot as usize].side();
-        side.add_bucket(length, posting.at, posting.amount);
-        let hot = &mut self.hot[slot as usize];
-        let sum = match doubt {
-            true => hot.sum.saturating_add(posting.amount), // nothing leaves by a clock in doubt
-            false => side.rolling_sum(length, now),
-        };
-        hot.sum = sum;
-        hot.facts += 1;
-        if posting.amount > Money::from_picos(i128::from(hot.floor)) {
-            self.keep_largest(slot, posting);
-        }
-        if !posting.excess.is_zero() {
-            self.add_excess(slot, posting);
-        }
-        if !matches!(self.cold[slot as usize].state, State::Clear) || sum >= self.hot[slot as usize].next_mark
-        {
-            self.judge(slot, Some(posting), out);
-        }
-    }
-
-    /// A window that began after the change, or a person who accepted it, makes the new price the price.
     fn add_excess(&mut self, slot: u32, posting: &Posting<'_>) {
-        if self.window_of(slot).start >= self.prices_changed_at || self.cold[slot as usize].prices_accepted {
-            return;
-        }
+        let excess = self.excess_of(slot, posting);
         let cold = &mut self.cold[slot as usize];
-        cold.price_excess = cold.price_excess.saturating_add(posting.excess);
+        cold.price_excess = cold.price_excess.saturating_add(excess);
     }
 
-    fn keep_largest(&mut self, slot: u32, posting: &Posting<'_>) {
+    pub(super) fn keep_largest(&mut self, slot: u32, posting: &Posting<'_>) {
         let fact = format!("{}:{}", posting.batch.source, posting.batch.key_of(posting.row));
         let charge = LargeCharge { fact: fact.into(), occurred_at: posting.at, amount: posting.amount };
         self.cold[slot as usize].keep_largest(charge);
@@ -333,7 +303,7 @@ impl Engine {
         let model = std::sync::Arc::clone(&total.model);
         self.rollups.of(account, row.occurred_at, &mut out.rollups).unpriced += 1;
         for slot in slots {
-            self.cold[*slot as usize].unpriced += 1;
+            self.note_unpriced(*slot, row.occurred_at);
         }
         self.page_unpriced(&model, what, out);
     }
@@ -368,10 +338,14 @@ impl Engine {
         out: &mut Outcome,
     ) -> UsageOutcome {
         *self.counters.refused.entry(reason).or_default() += 1;
-        let amount = batch.origins.get(row.origin as usize).and_then(|origin| {
-            let meter = super::lane::meter(&self.book, origin, kind_of(&row.quantities));
-            price(&meter, &row.quantities).ok().map(|amount| amount.money)
-        });
+        let (amount, subject) = match batch.origins.get(row.origin as usize) {
+            Some(origin) => {
+                let meter = super::lane::meter(&self.book, origin, kind_of(&row.quantities));
+                let amount = price(&meter, &row.quantities).ok().map(|amount| amount.money);
+                (amount, self.subject(&batch.source, origin, meter.model(origin)))
+            }
+            None => (None, Subject::default()),
+        };
         let refused = self.counters.refused_amount;
         self.counters.refused_amount = refused.saturating_add(amount.unwrap_or(Money::ZERO));
         out.letters.push(Letter {
@@ -380,15 +354,23 @@ impl Engine {
             reason,
             occurred_at: row.occurred_at,
             amount,
+            place: place(batch, row).map(|(file, end)| (file.into(), end)),
+            quantities: row.quantities,
+            subject,
         });
         UsageOutcome::Refused(reason)
     }
 
     fn is_new_by_position(&self, batch: &UsageBatch, row: &Usage) -> bool {
-        let Some(position) = row.position else { return false };
-        let Some(file) = batch.files.get(position.file as usize) else { return false };
-        self.positions.prove_new(&batch.source, file, position.end, row.occurred_at)
+        place(batch, row)
+            .is_some_and(|(file, end)| self.positions.prove_new(&batch.source, file, end, row.occurred_at))
     }
+}
+
+/// The file of a row, and where it ends there.
+fn place<'a>(batch: &'a UsageBatch, row: &Usage) -> Option<(&'a str, u64)> {
+    let position = row.position?;
+    Some((batch.files.get(position.file as usize)?, position.end))
 }
 
 /// Where the lane of a row's origin and kind is remembered while its batch is taken.
@@ -425,4 +407,21 @@ fn price(meter: &Meter, quantities: &Quantities) -> Result<Amount, String> {
         (Meter::Unpriced(reason), _) => Err(reason.to_string()),
         (_, _) => Err("usage and price are of different kinds".to_owned()),
     }
+}
+
+/// How much more a charge costs than by the meters before; `None` where there are none.
+fn excess(before: &[Option<Meter>], quantities: &Quantities, now: Money) -> Option<[Money; MOST_BOOKS]> {
+    if before.is_empty() {
+        return None;
+    }
+    let mut excess = [Money::ZERO; MOST_BOOKS];
+    for (excess, meter) in excess.iter_mut().zip(before) {
+        *excess = match meter.as_ref().map(|meter| price(meter, quantities)) {
+            Some(Ok(before)) => now.saturating_sub(before.money).max(Money::ZERO),
+            // It had no price before: all of it is news.
+            Some(Err(_)) => now,
+            None => Money::ZERO,
+        };
+    }
+    Some(excess)
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::breaker::{Stage, State};
+use crate::breaker::{Bucket, Stage, State};
 use crate::burn::Burn;
 use crate::decision::HoldState;
 use crate::inventory::ObjectKey;
@@ -43,6 +43,8 @@ pub struct View {
     pub counters: Counters,
     /// Ids remembered.
     pub remembered: usize,
+    /// Log files of which it is known how far they were read.
+    pub files: usize,
 }
 
 /// One breaker.
@@ -124,6 +126,7 @@ impl Engine {
             spend: self.spend.clone(),
             counters: self.counters.clone(),
             remembered: self.seen.len(),
+            files: self.positions.len(),
         }
     }
 
@@ -174,6 +177,7 @@ impl Engine {
         let budget = &self.rules.budgets[usize::from(cold.budget)];
         let rolling = matches!(budget.window, WindowSpec::Rolling(_));
         let rolled = self.rolled(at, now);
+        let Bucket { sum, facts, unpriced, .. } = self.in_window(at, now);
         let window = if rolled || rolling { budget.window.at(now) } else { hot.window };
         let breached = cold.side.as_ref().map_or(0, |s| s.windows.values().filter(|w| w.breached).count());
         BreakerView {
@@ -181,11 +185,11 @@ impl Engine {
             budget: budget.name.clone(),
             start: window.start,
             end: window.end,
-            sum: if rolled { Money::ZERO } else { hot.sum },
+            sum,
             limit: cold.limit,
-            facts: if rolled { 0 } else { hot.facts },
+            facts,
             burn: self.burn(u32::try_from(at).unwrap_or(u32::MAX), now),
-            unpriced: if rolled { 0 } else { cold.unpriced },
+            unpriced,
             state: cold.state.word().into(),
             detail: detail(&cold.state),
             mode: budget.mode.min(self.posture.ceiling),

@@ -9,7 +9,7 @@ use policy::engine::NotTrippedReason;
 use policy::fact::{
     CommandKind, Fact, GuardAnswer, GuardCheck, Observation, PriorState, Receipt, ReceiptOutcome,
 };
-use policy::rule::{Mode, RuleSet};
+use policy::rule::{Delegate, Mode, RuleSet};
 use policy::time::Span;
 
 use crate::world::{World, at, daily, usd};
@@ -87,6 +87,23 @@ fn world_of(reason: &str) -> World {
             world.reload(rules);
             world.spend("acme", "1");
         }
+        "counted-as-unattributed" => {
+            let mut rules = world.rules.clone();
+            rules.id = "r2".into();
+            let (principal, fields) = ("111122223333:role/gateway".into(), vec!["tenant".into()]);
+            rules.attribution.delegates = vec![Delegate { principal, fields, place: Default::default() }];
+            rules.attribution.max_new_subjects_per_source = 1;
+            world.reload(rules);
+            for tenant in ["made-up", "acme"] {
+                let now = world.clock.wall;
+                let Fact::Usage(mut batch) = world.usage(tenant, tenant, "1", now, false) else {
+                    panic!("usage")
+                };
+                batch.origins[0].principal = "arn:aws:sts::111122223333:assumed-role/gateway/session".into();
+                batch.origins[0].claims[0].2 = policy::subject::Trust::Asserted;
+                world.take(vec![Fact::Usage(batch)]);
+            }
+        }
         "below-limit" => drop(world.spend("acme", "1")),
         "warned" => drop(world.spend("acme", "41")),
         "arming" => {
@@ -159,6 +176,7 @@ const fn name_of(reason: &NotTrippedReason) -> &'static str {
     match reason {
         NotTrippedReason::NeverSeen => "never-seen",
         NotTrippedReason::NoBudgetSelects => "no-budget-selects",
+        NotTrippedReason::CountedAsUnattributed => "counted-as-unattributed",
         NotTrippedReason::BelowLimit { .. } => "below-limit",
         NotTrippedReason::Warned { .. } => "warned",
         NotTrippedReason::Arming(_) => "arming",
@@ -175,9 +193,10 @@ const fn name_of(reason: &NotTrippedReason) -> &'static str {
     }
 }
 
-const REASONS: [&str; 15] = [
+const REASONS: [&str; 16] = [
     "never-seen",
     "no-budget-selects",
+    "counted-as-unattributed",
     "below-limit",
     "warned",
     "arming",

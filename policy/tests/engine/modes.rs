@@ -85,7 +85,7 @@ fn a_question_that_a_reload_puts_names_objects_and_modes_and_is_asked_again_unti
     let question = world.asked().unwrap();
     let DecisionKind::Withheld { targets, answers } = &question.kind else { unreachable!() };
     assert_eq!(*targets, [scaled_object("acme")]);
-    assert!(answers[0].detail.contains("a change of mode stops nothing"), "{answers:?}");
+    assert!(answers[0].detail.contains("a change of rules stops nothing"), "{answers:?}");
     assert_eq!(question.mode, Approve, "so that a message offers the yes");
     let difference = "tenant-daily/acme (mode observe before, enforce now, spent 51.00 USD of 50.00 USD; ";
     assert!(world.pages().iter().any(|p| p.contains(difference)), "{:?}", world.pages());

@@ -94,6 +94,7 @@ fn a_price_that_multiplies_arms_and_waits_until_the_old_price_too_would_have_tri
         usd("2"),
         "twenty times dearer is refused, and the old price stays"
     );
+    assert_eq!(&*world.engine.rules().id, "r1", "with all the other rules of the set");
     assert!(world.pages().iter().any(|p| p.contains("dollar-per-million")), "{:?}", world.pages());
     dearer.id = "r3".into();
     dearer.prices.accept = dearer.prices.models.keys().cloned().collect();
