@@ -29,10 +29,11 @@ pub(super) async fn run(common: &Common, args: &RunArgs) -> Outcome {
         .map_err(|error| Failure::new(COULD_NOT, format!("error: {error:#}")))?;
     deps.every.apart = true;
     let mut running = App::new(config, deps).start().await.map_err(|error| failed_start(&error))?;
+    // Before it says that it runs: whoever reads that may stop it, and it must drain.
+    let signals =
+        signal(SignalKind::terminate()).and_then(|term| Ok((term, signal(SignalKind::interrupt())?)));
     tracing::info!(listen = %running.addr, socket = %running.socket.display(), "running");
     let stop = async {
-        let signals =
-            signal(SignalKind::terminate()).and_then(|term| Ok((term, signal(SignalKind::interrupt())?)));
         match signals {
             Ok((mut term, mut int)) => {
                 tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
