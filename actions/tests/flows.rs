@@ -494,7 +494,9 @@ async fn a_write_that_is_not_answered_is_given_up_by_the_time_that_writes_have()
     let actor = Actor::with(fake.client(), quick(), |s| s.write_timeout = Duration::from_millis(100));
     fake.state().before_write.push_back(Box::new(|_| {}));
     let (go_on, held_up) = std::sync::mpsc::channel::<()>();
-    fake.state().before_write.push_back(Box::new(move |_| drop(held_up.recv())));
+    fake.state().before_write.push_back(Box::new(move |_| {
+        let _ = held_up.recv();
+    }));
     let report = actor.gateway.release_all("ann", "false stop").await.unwrap();
     drop(go_on);
     let [(_, ReleaseOutcome::StillHeld(why))] = &report.objects[..] else { panic!("{report:?}") };
