@@ -23,6 +23,8 @@ async fn release_all_through_a_daemon_that_lost_its_journal_gives_back_what_is_m
     tenant.wait_running(PODS).await.with_context(|| daemon.log_tail())?;
     world.hold(&tenant, "it is held no more", |hold| hold.is_null()).await?;
     assert_eq!(tenant.shape().await?, before, "exactly as it was");
+    // The marker would freeze the scenes after this one.
+    world.person(&["unfreeze"])?;
     Ok(())
 }
 
