@@ -134,4 +134,6 @@ impl DeadLetters for Nothing {
             tracing::warn!(source = %letter.source, key = %letter.key, reason, "refused");
         }
     }
+
+    fn put_missing(&mut self, _: &[Letter]) {}
 }

@@ -13,6 +13,7 @@ actions::failpoints! {
     ORDER_AFTER_COMMIT = "order::after_commit": "An order is durable, and nobody has it yet.";
     RECEIPT_BEFORE_COMMIT = "receipt::before_commit": "A receipt of an action is written, and not committed.";
     RECEIPT_AFTER_COMMIT = "receipt::after_commit": "A receipt is durable; the action does not know it yet.";
+    LETTER_BEFORE_PUT = "letter::before_put": "A refused record is durable, and its dead letter is not kept.";
     MESSAGE_BEFORE_SEND = "message::before_send": "A message is about to be sent.";
     MESSAGE_SENT = "message::sent": "A receiver has a message, and that is nowhere recorded.";
     MESSAGE_RECORDED = "message::recorded": "That a receiver has it is durable; the notice is not settled.";

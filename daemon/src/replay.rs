@@ -4,7 +4,7 @@
 //! replays every turn once more while the daemon runs, so determinism is checked for ever, and a difference
 //! is found at the turn where it began.
 
-use policy::engine::{Engine, SnapshotError};
+use policy::engine::{Engine, Letter, SnapshotError};
 use policy::time::Timestamp;
 
 use crate::journal::{Journal, JournalError, Opened, StoredTurn, fingerprint};
@@ -44,6 +44,8 @@ pub struct Replayed {
     pub diverged: Option<u64>,
     /// Turn of the snapshot that it began from; 0 without one.
     pub snapshot: u64,
+    /// What the last turn refused: a process that died just after its commit kept no letter of it.
+    pub letters: Vec<Letter>,
     /// Wall clock of the last turn, where there was one.
     pub last: Option<Timestamp>,
 }
@@ -73,6 +75,7 @@ pub fn replay(mut opened: Opened) -> Result<Replayed, ReplayError> {
     };
     let snapshot = opened.snapshot.as_ref().map_or(0, |s| s.seq);
     let (mut turns, mut diverged, mut last) = (0, None, None);
+    let mut letters = Vec::new();
     let tail = opened.tail()?;
     for turn in tail {
         let turn = turn?;
@@ -83,8 +86,9 @@ pub fn replay(mut opened: Opened) -> Result<Replayed, ReplayError> {
         }
         opened.journal.replayed(turn.seq, &outcome.rollups);
         last = Some(turn.clock.wall);
+        letters = outcome.letters;
         turns += 1;
     }
     let Opened { journal, is_new, .. } = opened;
-    Ok(Replayed { engine, journal, is_new, turns, diverged, snapshot, last })
+    Ok(Replayed { engine, journal, is_new, turns, diverged, snapshot, letters, last })
 }

@@ -136,6 +136,15 @@ impl DeadLetters for Kept {
     fn put(&mut self, letters: &[Letter]) {
         self.0.lock().unwrap().extend(letters.iter().cloned());
     }
+
+    fn put_missing(&mut self, letters: &[Letter]) {
+        let mut kept = self.0.lock().unwrap();
+        for letter in letters {
+            if !kept.contains(letter) {
+                kept.push(letter.clone());
+            }
+        }
+    }
 }
 
 /// Shows what the turn last set.

@@ -55,6 +55,16 @@ impl Rotated {
         Ok(())
     }
 
+    /// Lines of the two newest files, in order; none where they cannot be read.
+    pub(super) fn newest_lines(&self) -> Vec<Vec<u8>> {
+        let numbers = self.numbers().unwrap_or_default();
+        let newest = &numbers[numbers.len().saturating_sub(2)..];
+        let texts = newest.iter().filter_map(|number| fs::read(self.path_of(*number)).ok());
+        texts
+            .flat_map(|text| text.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect::<Vec<_>>())
+            .collect()
+    }
+
     fn open_newest(&self) -> io::Result<Open> {
         fs::create_dir_all(&self.folder)?;
         let newest = self.numbers()?.last().copied().unwrap_or(1);

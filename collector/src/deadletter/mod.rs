@@ -5,7 +5,8 @@
 //! Files are rotated by size and the oldest goes; a letter that cannot be written (a disk that is full) is
 //! still counted, and never stops a source.
 //!
-//! It never decides what is refused, and nothing reads it back: a person does.
+//! It never decides what is refused, and nothing goes by it: a person reads it. Only a start looks whether the
+//! letters of the last turn are there.
 
 mod excerpt;
 mod file;
@@ -209,15 +210,22 @@ impl DeadLetters {
     /// Keeps what the engine refused.
     pub fn put_refused(&self, letters: &[engine::Letter]) {
         for letter in letters {
-            self.put(&Letter {
-                file: letter.place.as_ref().map(|(file, _)| &**file),
-                end: letter.place.as_ref().map(|(_, end)| *end),
-                id: Some(&letter.key),
-                occurred_at: Some(letter.occurred_at),
-                amount: letter.amount,
-                usage: Some((letter.quantities, &letter.subject)),
-                ..Letter::new(&letter.source, Reason::Refused(letter.reason), explain(letter.reason), &[])
-            });
+            self.put(&refused(letter));
+        }
+    }
+
+    /// Keeps of what the engine refused what the newest files do not have. Reads them: only for a start.
+    pub fn put_refused_missing(&self, letters: &[engine::Letter]) {
+        if letters.is_empty() {
+            return;
+        }
+        let kept = self.lock().file.newest_lines();
+        let kept: Vec<_> = kept.iter().filter_map(|line| serde_json::from_slice(line).ok()).collect();
+        for letter in letters.iter().map(refused) {
+            let line = serde_json::from_slice(&excerpt::line(&letter)).unwrap_or_default();
+            if !kept.iter().any(|one| is_same(one, &line)) {
+                self.put(&letter);
+            }
         }
     }
 
@@ -231,6 +239,23 @@ impl DeadLetters {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn refused(letter: &engine::Letter) -> Letter<'_> {
+    Letter {
+        file: letter.place.as_ref().map(|(file, _)| &**file),
+        end: letter.place.as_ref().map(|(_, end)| *end),
+        id: Some(&letter.key),
+        occurred_at: Some(letter.occurred_at),
+        amount: letter.amount,
+        usage: Some((letter.quantities, &letter.subject)),
+        ..Letter::new(&letter.source, Reason::Refused(letter.reason), explain(letter.reason), &[])
+    }
+}
+
+/// Whether two lines tell of the same record; how it is told may differ from version to version.
+fn is_same(one: &serde_json::Value, other: &serde_json::Value) -> bool {
+    ["source", "reason", "id", "occurred_at"].iter().all(|name| one[name] == other[name])
 }
 
 /// Said for the first of each source and reason; the rest is in the letters and in a counter.
@@ -347,6 +372,31 @@ mod tests {
         let agent = format!("{}=asserted", "x".repeat(200));
         assert_eq!(kept[0]["subject"], json!({"tenant": "acme", "agent": agent}));
         assert_eq!(letters.counts().amount, Money::from_picos(21_862_500_000));
+    }
+
+    #[test]
+    fn what_a_start_finds_missing_is_kept_once_and_what_is_there_is_not_kept_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let refused = |id: &str| engine::Letter {
+            source: "gw".into(),
+            key: id.into(),
+            reason: RefusedReason::TooLate,
+            occurred_at: Timestamp::from_millis(0),
+            amount: None,
+            place: None,
+            quantities: Quantities::Nothing,
+            subject: Subject::default(),
+        };
+        let both = [refused("r1"), refused("r2")];
+        // Of the last turn one was kept when the process died; the file was full after it.
+        let limits = Limits { file_bytes: 300, files: 4 };
+        DeadLetters::new(folder.path(), limits).put_refused(&both[..1]);
+        for _ in 0..2 {
+            let start = DeadLetters::new(folder.path(), limits);
+            start.put_refused_missing(&both);
+            let ids: Vec<_> = kept(folder.path()).into_iter().map(|letter| letter["id"].clone()).collect();
+            assert_eq!(ids, ["r1", "r2"]);
+        }
     }
 
     #[test]

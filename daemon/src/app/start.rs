@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use collector::envelope::Intake;
 use policy::decision::{Notice, Order};
+use policy::engine::Engine;
 use policy::fact::{Fact, Trouble};
 use policy::page::PageTopic;
 use policy::rule::Mode;
@@ -35,6 +36,9 @@ const INTAKE: usize = 64;
 /// Mark in the journal: it was made while objects were already held.
 const LOST: &str = "lost";
 
+/// Mark in the journal: a start has compared it with what is marked in the cluster.
+const COMPARED: &str = "compared";
+
 /// What was open when the last process ended.
 struct Open {
     orders: Vec<Order>,
@@ -51,7 +55,7 @@ impl App {
         reason = "the order of a start is one list, and splitting it would hide it"
     )]
     pub async fn start(self) -> Result<Running, StartError> {
-        let App { config, deps } = self;
+        let App { config, mut deps } = self;
         let observed = Arc::new(Observed::default());
         let mut replayed = open(&config).await?;
         observed.snapshot_seq.store(replayed.snapshot, Ordering::Relaxed);
@@ -86,6 +90,8 @@ impl App {
             .map_err(journal)?;
         let reader = replayed.journal.reader().map_err(journal)?;
         let journal_id = replayed.journal.id().to_owned();
+
+        deps.letters.put_missing(&replayed.letters);
 
         let (intake, usage) = Intake::new(INTAKE);
         let (order, orders) = mpsc::channel(1024);
@@ -248,33 +254,54 @@ async fn listen(config: &Config) -> Result<TcpListener, StartError> {
 }
 
 /// A new journal beside marked objects was lost, not begun: it knows nothing of what is held (A30). The mark
-/// stays in the journal until a person has looked.
+/// stays in the journal until a person has looked. New is a journal that no start compared with the cluster: the
+/// start that made it may have failed, or had nothing to compare it for.
 async fn lost_journal(
     config: &Config,
     actuator: Option<&Arc<dyn Actuator>>,
     replayed: &mut Replayed,
     accepted: bool,
 ) -> Result<Option<String>, StartError> {
+    let said = |replayed: &Replayed, mark| -> Result<Option<String>, StartError> {
+        Ok(replayed.journal.mark(mark).map_err(journal)?.filter(|text| !text.is_empty()))
+    };
     if accepted {
         replayed.journal.set_mark(LOST, "").map_err(journal)?;
+        replayed.journal.set_mark(COMPARED, "yes").map_err(journal)?;
         return Ok(None);
     }
     if let Some(actuator) = actuator
-        && replayed.is_new
+        && said(replayed, COMPARED)?.is_none()
         && config.ceiling >= Mode::Approve
     {
-        let how = match actuator.marked().await {
-            Ok(marked) if marked.is_empty() => return Ok(None),
-            Ok(marked) => format!("{} object(s) carry our marks ({})", marked.len(), first_few(&marked)),
-            Err(error) => format!("nobody can tell whether objects carry our marks ({error})"),
-        };
-        let why = format!(
-            "the journal is new and {how}: holds are kept and watched, nothing new is stopped; look at them \
-             with `breakerbox status`, then restart with `--accept-lost-journal`"
-        );
-        replayed.journal.set_mark(LOST, &why).map_err(journal)?;
+        if let Some(how) = unknown_marks(actuator.as_ref(), &replayed.engine).await {
+            let is =
+                if replayed.journal.seq() == 0 { "is new" } else { "was never compared with the cluster" };
+            let why = format!(
+                "the journal {is} and {how}: holds are kept and watched, nothing new is stopped; look at them \
+                 with `breakerbox status`, then restart with `--accept-lost-journal`"
+            );
+            replayed.journal.set_mark(LOST, &why).map_err(journal)?;
+        }
+        replayed.journal.set_mark(COMPARED, "yes").map_err(journal)?;
     }
-    Ok(replayed.journal.mark(LOST).map_err(journal)?.filter(|why| !why.is_empty()))
+    said(replayed, LOST)
+}
+
+/// What carries our marks although the engine does not know why, in words; nothing where there is no such object.
+async fn unknown_marks(actuator: &dyn Actuator, engine: &Engine) -> Option<String> {
+    let known = |name: &str| {
+        let hold = name.parse().ok().and_then(|key| engine.hold_view(&key));
+        hold.is_some_and(|hold| !hold.orphan)
+    };
+    match actuator.marked().await {
+        Ok(mut marked) => {
+            marked.retain(|name| !known(name));
+            let carry = || format!("{} object(s) carry our marks ({})", marked.len(), first_few(&marked));
+            (!marked.is_empty()).then(carry)
+        }
+        Err(error) => Some(format!("nobody can tell whether objects carry our marks ({error})")),
+    }
 }
 
 fn first_few(names: &[String]) -> String {

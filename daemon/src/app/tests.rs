@@ -507,6 +507,46 @@ async fn a_new_journal_beside_marked_objects_observes_until_a_person_has_looked(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_journal_that_no_start_compared_with_the_cluster_is_new_however_often_it_was_opened() {
+    for first in ["fails", "observes"] {
+        let mut world = World::new();
+        *world.hand.marked.lock().unwrap() = Ok(vec!["ScaledObject/acme/api".into()]);
+        if first == "fails" {
+            write_rules(world.dir.path(), "kind: Budgett\n");
+            world.start().await.unwrap_err();
+            write_rules(world.dir.path(), RULES);
+        } else {
+            world.ceiling = "observe";
+            world.run().await.drain().await.unwrap();
+            world.ceiling = "enforce";
+        }
+        for _ in 0..2 {
+            let running = world.run().await;
+            let status = until(&running, |_| true).await;
+            assert_eq!(status.ceiling, "observe", "the first start {first}");
+            assert!(status.because.unwrap().contains("(ScaledObject/acme/api)"));
+            running.drain().await.unwrap();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_journal_that_knows_what_is_marked_is_not_lost() {
+    let mut world = World::new();
+    let running = world.run().await;
+    world.spend(&running, "c1", "acme", 4).await;
+    world.order().await;
+    running.drain().await.unwrap();
+    // As a version left it that wrote no such mark.
+    let opened = crate::journal::Journal::open(&world.dir.path().join("data"), |_| unreachable!());
+    opened.unwrap().journal.set_mark("compared", "").unwrap();
+    *world.hand.marked.lock().unwrap() = Ok(vec!["ScaledObject/acme/api".into()]);
+    let running = world.run().await;
+    assert_eq!(until(&running, |_| true).await.ceiling, "enforce");
+    running.drain().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_new_journal_observes_when_nobody_can_tell_what_is_marked() {
     let mut world = World::new();
     *world.hand.marked.lock().unwrap() = Err("no answer".into());

@@ -99,6 +99,10 @@ pub trait Levers: Send + Sync {
 pub trait DeadLetters: Send {
     /// Keeps them; called after the commit and before the acks.
     fn put(&mut self, letters: &[Letter]);
+
+    /// Keeps those of them that are not kept yet: at start, of the last turn. A process that died between the
+    /// commit and [`Self::put`] kept none of them, and their source does not bring them again.
+    fn put_missing(&mut self, letters: &[Letter]);
 }
 
 /// What a turn is made of.

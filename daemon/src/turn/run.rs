@@ -8,6 +8,7 @@ use policy::fact::{Clock, Fact};
 
 use super::batch::Batch;
 use super::{Turn, TurnError};
+use crate::failpoint;
 use crate::journal::{Committed, Delivery, TurnRecord};
 
 impl Turn {
@@ -50,7 +51,10 @@ impl Turn {
         let outcome = self.parts.engine.step(clock, &batch.facts);
         let committed = self.commit(clock, &batch, &outcome)?;
         self.parts.observed.turn(&batch.facts, batch.rows, &outcome, began.elapsed());
-        self.parts.letters.put(&outcome.letters);
+        if !outcome.letters.is_empty() {
+            failpoint::LETTER_BEFORE_PUT.reached();
+            self.parts.letters.put(&outcome.letters);
+        }
         // Before the acks: whoever hears that a posture or a freeze is durable may go by it.
         self.tell_levers_after(&batch.facts, &outcome);
         if batch.facts.iter().any(|fact| matches!(fact, Fact::Rules(_))) {

@@ -151,6 +151,10 @@ impl DeadLetters for deadletter::DeadLetters {
     fn put(&mut self, letters: &[Letter]) {
         self.put_refused(letters);
     }
+
+    fn put_missing(&mut self, letters: &[Letter]) {
+        self.put_refused_missing(letters);
+    }
 }
 
 /// A folder of Bedrock invocation logs as a source.

@@ -62,6 +62,8 @@ impl Engine {
             CommandKind::ReleaseAll => {
                 self.freeze = Some(format!("frozen by {actor} at {}: release --all", self.now));
                 let targets: Vec<ObjectKey> = self.holds.keys().cloned().collect();
+                // What the engine may not order now, `actions` gives back on the person's word, in a moment.
+                self.holds.values_mut().for_each(|hold| hold.ordered_at = self.now);
                 let failed = targets.iter().filter_map(|t| self.release_object(t, &actor, out).err()).next();
                 (
                     format!("freeze, and release all ({} held)", targets.len()),

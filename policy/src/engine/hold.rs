@@ -257,8 +257,16 @@ impl Engine {
         // still looks is never heard of again.
         let again = hold.ordered_at.plus(self.settings.refire_after).plus(self.settings.refire_after);
         let due = self.now >= again;
+        let state = hold.state;
         if !may_write {
-            return self.page_waiting(target, out);
+            return match state {
+                HoldState::Verified | HoldState::NotStopped | HoldState::Contested
+                    if self.is_back(target) =>
+                {
+                    self.back_by_hand(target, out);
+                }
+                _ => self.page_waiting(target, out),
+            };
         }
         if waiting && !due {
             return;
@@ -276,6 +284,10 @@ impl Engine {
         if self.lowered_at.is_some() {
             return; // it has just started, and may write in a moment
         }
+        let since = self.holds.get(target).map_or(self.now, |hold| hold.ordered_at);
+        if self.is_back(target) || self.now < since.plus(self.settings.refire_after) {
+            return; // it is given back, or was to be a moment ago: by an order, or by `release --all`
+        }
         let why = match (&self.clock_doubt, &self.posture.because) {
             (Some(doubt), _) => doubt.clone(),
             (None, Some(because)) => because.clone(),
@@ -287,6 +299,19 @@ impl Engine {
         );
         let kind = DecisionKind::Page { topic: PageTopic::Posture, detail };
         self.page_once(&format!("waiting {target}"), Span::from_hours(24), kind, out);
+    }
+
+    /// Whether the object as last seen carries neither our marks nor the pause.
+    fn is_back(&self, target: &ObjectKey) -> bool {
+        let seen = self.inventory.scaled_objects.get(target);
+        seen.is_some_and(|object| !object.annotations.contains_key(ORDER) && !is_paused_at_zero(object))
+    }
+
+    /// Nobody held it, we might not write, and its pause is gone: `release --all`, or a person.
+    fn back_by_hand(&mut self, target: &ObjectKey, out: &mut Outcome) {
+        let detail = "given back by a person: neither our marks nor the pause are on it any more".to_owned();
+        self.hold_becomes(target, HoldState::Released, detail, out);
+        self.holds.remove(target);
     }
 
     /// What somebody else stopped is never given back by us (invariant 8).

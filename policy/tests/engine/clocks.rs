@@ -189,3 +189,30 @@ fn a_late_fact_that_breaks_yesterday_changes_nothing_while_today_is_arming() {
     assert_eq!(world.ordered(), ["pause acme/api"], "at the end of its own grace");
     assert_eq!(world.orders[0].why.sum, usd("51"));
 }
+
+/// The daemon gives back on a person's word alone; the engine may order nothing, and only sees that it was done.
+#[test]
+fn release_all_under_a_doubtful_clock_pages_only_what_was_not_given_back_after_a_while() {
+    let mut world = World::new();
+    world.take(vec![Fact::Inventory(InventoryChange::Snapshot(inventory(&["acme", "blue"])))]);
+    world.spend("acme", "51");
+    world.spend("blue", "51");
+    world.obey_all();
+    world.clock.wall = world.clock.wall.plus(Span::from_hours(1));
+    world.pass("1s");
+    world.command(CommandKind::ReleaseAll);
+    assert!(world.orders.is_empty());
+    let waits =
+        |world: &World| world.pages().into_iter().filter(|p| p.contains("nobody holds")).collect::<Vec<_>>();
+    assert_eq!(waits(&world), [""; 0], "it is being done");
+    world.paused("acme", false);
+    world.scale("acme", 3);
+    world.pass("1s");
+    assert_eq!((world.hold("acme"), world.hold("blue")), (None, Some(HoldState::Verified)));
+    world.pass("1m");
+    let waits = waits(&world);
+    assert!(waits.len() == 1 && waits[0].contains("ScaledObject/blue/api any more"), "{waits:?}");
+    world.command(CommandKind::ClockIsRight);
+    world.pass("1s");
+    assert_eq!(world.ordered(), ["restore blue/api"]);
+}

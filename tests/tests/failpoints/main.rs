@@ -16,7 +16,7 @@ use tests::daemon::Stage;
 use tests::servers::{Tenant, wait_for};
 use world::{Cause, Death, PATIENCE, PODS, World};
 
-use Cause::{Raise, Reset, Resume, Spend};
+use Cause::{Raise, Refuse, Reset, Resume, Spend};
 
 /// One death: where, by what, and whether the object carries our marks then.
 type Step = (&'static str, Cause, bool);
@@ -96,9 +96,10 @@ async fn walk(world: &mut World, tenant: &Tenant, steps: &[Step]) -> Result<()> 
     Ok(())
 }
 
-/// A message that is sent and not recorded is told again, marked. (The stop goes on beside, so the object is
+/// A refused record has its letter, and a message that is sent and not recorded is told again, marked. (The stop goes on beside, so the object is
 /// not looked at between these.)
 const MESSAGES: &[(&str, Cause)] = &[
+    ("letter::before_put", Refuse),
     ("usage::before_commit", Spend),
     // The file that was not acked is read again at the start.
     ("usage::after_commit", Resume),
@@ -145,6 +146,7 @@ async fn a_daemon_that_dies_at_any_point_of_an_action_ends_with_one_effect_told_
     raises.insert("t3", 0);
 
     proof::sums_are_those_of_the_logs(&world).await.with_context(|| daemon.log_tail())?;
+    ensure!(world.site.letters()?.len() == 1, "{:?}", world.site.letters()?);
     proof::nothing_else_was_written(&world, &raises).await?;
     let told = async || proof::each_message_was_told_and_repeats_are_marked(&world).await.map(Some);
     let repeats = wait_for("all messages to be told", PATIENCE, told).await?;

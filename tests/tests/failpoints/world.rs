@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use kube::Api;
 use kube::api::{Patch, PatchParams};
-use policy::time::Timestamp;
+use policy::time::{Span, Timestamp};
 use serde_json::{Value, json};
 use tests::daemon::{Daemon, Site, Stage, bedrock_record, cli, hold_of, now, orders_of, stopping_rules};
 use tests::servers::{Admin, Cluster, Role, Tenant};
@@ -30,6 +30,8 @@ pub enum Cause {
     Resume,
     /// The tenant crosses its limit.
     Spend,
+    /// A record of tomorrow comes, which is refused.
+    Refuse,
     /// Somebody scales the held workload up.
     Raise,
     /// A person resets the breaker.
@@ -149,6 +151,11 @@ impl World {
         match cause {
             Cause::Resume => Ok(()),
             Cause::Spend => self.spend(&tenant.namespace, OVER),
+            Cause::Refuse => {
+                let tomorrow = Timestamp::parse_rfc3339(&now()?)?.plus(Span::from_hours(24)).to_string();
+                let record = bedrock_record("early", &tenant.namespace, OVER, &tomorrow);
+                self.site.write_log("early.jsonl", &[record])
+            }
             Cause::Raise => self.raise(tenant).await,
             Cause::Reset => {
                 // It may die before it answers: then the person says it again.

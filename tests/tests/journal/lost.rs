@@ -5,6 +5,27 @@ use tests::daemon::orders_of;
 
 use crate::world::{OVER, PATIENCE, PODS, World, target};
 
+/// Nothing of the engine may write then, and a person's word is carried out all the same.
+#[tokio::test]
+async fn release_all_through_a_daemon_that_lost_its_journal_gives_back_what_is_marked() -> Result<()> {
+    let world = World::new(&["astray"]).await?;
+    let tenant = world.tenant("astray").await?;
+    let before = tenant.shape().await?;
+    world.stopped_and_killed(&tenant).await?;
+    for file in ["journal.db", "journal.db-wal", "journal.db-shm"] {
+        std::fs::remove_file(world.site.path("data").join(file))?;
+    }
+    let daemon = world.run(&[]).await?;
+    world.status("it observes", |s| s["ceiling"] == "observe").await?;
+    world.hold(&tenant, "it is kept", |hold| hold["state"] == "Verified").await?;
+    let said = world.person(&["release", "--all"])?;
+    assert!(said.contains(&format!("{}: given back", target(&tenant))), "{said}");
+    tenant.wait_running(PODS).await.with_context(|| daemon.log_tail())?;
+    world.hold(&tenant, "it is held no more", |hold| hold.is_null()).await?;
+    assert_eq!(tenant.shape().await?, before, "exactly as it was");
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_journal_deleted_while_a_target_is_held_keeps_the_hold_and_pages_until_a_person_decides()
 -> Result<()> {
