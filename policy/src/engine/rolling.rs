@@ -69,11 +69,13 @@ impl Engine {
         let all = cold.side().slide(length, now);
         (hot.sum, hot.facts) = (all.sum, all.facts);
         (cold.price_excess, cold.unpriced) = (all.excess, all.unpriced);
-        let start = now.minus(length);
-        cold.largest.retain(|charge| start < charge.occurred_at);
+        let (start, kept) = (now.minus(length), cold.largest.len());
+        // What is stopped is explained by the charges that led to it.
         if !matches!(cold.state, State::Tripped(_)) {
+            cold.largest.retain(|charge| start < charge.occurred_at);
             cold.crossed_at = cold.crossed_at.filter(|crossed| start < *crossed);
         }
+        let fewer = cold.largest.len() < kept;
         let (was_reset, by_reload) = (cold.reset_mark.is_some(), cold.by_reload);
         let side = cold.side();
         let reset_left = was_reset && Side::has_left(&mut side.reset_until, length, now);
@@ -87,7 +89,7 @@ impl Engine {
         }
         if reset_left || reload_left {
             self.set_mark(slot);
-        } else {
+        } else if fewer {
             self.set_floor(slot);
         }
         reset_left || reload_left

@@ -1,6 +1,7 @@
 //! Changes of prices in the middle of a window: money that only a new price explains stops nothing.
 
 use policy::decision::{ArmingCause, DecisionKind};
+use policy::engine::Engine;
 use policy::fact::CommandKind;
 use policy::rule::{CalendarUnit, Mode, WindowSpec};
 
@@ -81,6 +82,7 @@ fn each_window_measures_a_change_of_prices_by_those_that_it_began_with() {
     world.pass("12h");
     world.pass("1h");
     dearer(&mut world, 40);
+    world.engine = Engine::restore(&world.engine.snapshot()).unwrap();
     world.spend("blue", "2"); // 80 USD, 40 at the price of midnight
     assert!(waits_for_price(&world, "tenant-daily/blue"));
     world.spend("blue", "0.5");

@@ -1,7 +1,7 @@
 //! What belongs to a rolling window leaves it with time: it has no end at which it could be forgotten.
 
 use policy::decision::{ArmingCause, DecisionKind};
-use policy::engine::NotTrippedReason;
+use policy::engine::{Engine, NotTrippedReason};
 use policy::fact::Fact;
 use policy::rule::{Budget, Mode, RestoreWhen, WindowSpec};
 use policy::time::Span;
@@ -40,6 +40,7 @@ fn a_reset_of_a_rolling_window_forgives_for_one_length_of_it_and_no_longer() {
         world.pass("3h");
         world.reset("burst/acme"); // trips again at 156
         world.obey_all();
+        world.engine = Engine::restore(&world.engine.snapshot()).unwrap();
         world.pass("4h"); // the 151 have left
         world.spend("acme", "55");
         world.pass("1h");
@@ -140,6 +141,20 @@ fn a_rolling_window_tells_of_no_charges_that_have_left_it() {
     let why = &world.orders[0].why;
     assert_eq!((why.facts, why.unpriced, why.largest.len()), (1, 0, 1));
     assert_eq!(why.occurred_at, Some(world.clock.wall));
+}
+
+/// What is stopped stays explained by the charges that led to it, as long as it is.
+#[test]
+fn a_stop_names_its_charges_also_when_they_have_left_the_window() {
+    let mut budget = burst("50");
+    budget.restore.when = RestoreWhen::Manual;
+    let mut world = World::with(vec![budget]);
+    world.spend("acme", "51");
+    world.obey_all();
+    world.pass("7h");
+    world.scale("acme", 2);
+    assert_eq!(world.ordered(), ["reverse acme/api"]);
+    assert_eq!(world.orders[0].why.largest.len(), 1);
 }
 
 /// Nothing leaves by a clock in doubt, and what a person forgave under one is forgiven for one length of the
