@@ -76,6 +76,11 @@ impl Seen {
         self.annotations.get(PAUSED).map(String::as_str)
     }
 
+    /// The value of a pause that is on it; `paused: "false"` is none.
+    pub(crate) fn pause(&self) -> Option<&str> {
+        self.paused_replicas().or_else(|| self.paused().filter(|value| !is_false(value)))
+    }
+
     /// Whether KEDA handles an HPA that is the user's own: a pause would delete it (A6).
     pub(crate) fn owns_the_users_hpa(&self) -> bool {
         self.annotations.get(TRANSFER_HPA).is_some_and(|value| !is_false(value))

@@ -113,7 +113,8 @@ fn words_of(kind: &DecisionKind) -> String {
             | PageTopic::RuleChange
             | PageTopic::SubjectCap
             | PageTopic::Orphans
-            | PageTopic::Posture => format!("page {topic:?}"),
+            | PageTopic::Posture
+            | PageTopic::SourceHeard => format!("page {topic:?}"),
         },
     }
 }

@@ -37,6 +37,8 @@ struct Cluster {
     lists: Arc<Mutex<Vec<Instant>>>,
     connects: Arc<Mutex<Vec<Instant>>>,
     has_keda: bool,
+    /// Lists of ScaledObjects are never answered.
+    stalls: bool,
 }
 
 type Params = std::collections::HashMap<String, String>;
@@ -57,6 +59,9 @@ async fn answer(State(cluster): State<Cluster>, Query(params): Query<Params>, re
     }
     if scripted {
         cluster.lists.lock().unwrap().push(Instant::now());
+        if cluster.stalls {
+            std::future::pending::<()>().await;
+        }
     }
     let items =
         if path.ends_with("/namespaces") { paged_namespaces(&params) } else { (json!([]), String::new()) };
@@ -109,8 +114,12 @@ async fn start(has_keda: bool, watches: Vec<Watch>) -> (Cluster, Receiver<Envelo
 }
 
 async fn start_with(has_keda: bool, watches: Vec<Watch>, watch_secs: u32) -> (Cluster, Receiver<Envelope>) {
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let cluster = Cluster { watches: Arc::new(Mutex::new(watches.into())), has_keda, ..Cluster::default() };
+    start_on(cluster, watch_secs).await
+}
+
+async fn start_on(cluster: Cluster, watch_secs: u32) -> (Cluster, Receiver<Envelope>) {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let uri = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
     let router = Router::new().fallback(answer).with_state(cluster.clone());
@@ -175,6 +184,21 @@ async fn a_410_leads_to_a_fresh_list_whether_it_is_the_answer_or_an_event() {
 async fn a_watch_that_is_only_half_open_is_given_up() {
     let (cluster, mut taken) = start_with(true, vec![Watch::Silent], 0).await;
     wait_until(&mut taken, "a list after silence", || cluster.lists.lock().unwrap().len() >= 2).await;
+}
+
+#[tokio::test]
+async fn a_list_that_is_never_answered_is_given_up_and_said() {
+    let (cluster, mut taken) =
+        start_on(Cluster { has_keda: true, stalls: true, ..Cluster::default() }, 0).await;
+    let why = wait_for(&mut taken, |fact| match fact {
+        Fact::Health(health) => match health.state {
+            SourceState::Broken(why) if why.contains("scaledobjects") => Some(why),
+            _ => None,
+        },
+        _ => None,
+    });
+    assert_eq!(why.await, "cannot list scaledobjects: the server does not answer");
+    wait_until(&mut taken, "it is asked again", || cluster.lists.lock().unwrap().len() >= 2).await;
 }
 
 #[tokio::test]

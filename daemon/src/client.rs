@@ -78,6 +78,15 @@ impl AskError {
 }
 
 impl Daemon {
+    /// Asks whether its turn answers.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn answers(&self) -> Result<(), AskError> {
+        let (status, body) = self.send(Method::GET, "/healthz", Bytes::new()).await?;
+        if status.is_success() { Ok(()) } else { Err(refused(status, &body)) }
+    }
+
     /// Asks a question.
     ///
     /// # Errors
@@ -147,12 +156,16 @@ fn read<T: DeserializeOwned>(status: StatusCode, body: &[u8]) -> Result<T, AskEr
     if status.is_success() {
         return serde_json::from_slice(body).map_err(|error| AskError::Broken(error.to_string()));
     }
+    Err(refused(status, body))
+}
+
+fn refused(status: StatusCode, body: &[u8]) -> AskError {
     let text = match serde_json::from_slice::<Refusal>(body) {
         Ok(refusal) => refusal.error,
         Err(_) => format!("{status}: {}", String::from_utf8_lossy(body).trim()),
     };
-    if status == StatusCode::NOT_FOUND {
-        return Err(AskError::NotFound(text));
+    match status {
+        StatusCode::NOT_FOUND => AskError::NotFound(text),
+        _ => AskError::Refused { status, text },
     }
-    Err(AskError::Refused { status, text })
 }

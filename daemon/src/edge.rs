@@ -15,6 +15,7 @@ use policy::fact::IdKey;
 use policy::inventory::ObjectKey;
 use policy::rule::{Mode, RuleSet};
 use policy::time::Timestamp;
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -62,8 +63,24 @@ pub trait Actuator: Send + Sync {
     /// install; answers whether it said frozen before.
     async fn mark_freeze(&self, frozen: bool, actor: &str, reason: &str) -> Result<bool, String>;
 
+    /// What the freeze marker says, where it says frozen. An error means that nobody knows.
+    async fn freeze_mark(&self) -> Result<Option<String>, String>;
+
+    /// Gives back everything that carries our marks, on that person's word: it needs no Lease, no clock and no
+    /// journal. Writes the freeze marker first. An error means that nothing was given back.
+    async fn release_all(&self, actor: &str) -> Result<Vec<GivenBack>, String>;
+
     /// Objects that carry our marks now; asked at start. An error means that nobody knows.
     async fn marked(&self) -> Result<Vec<String>, String>;
+}
+
+/// What became of an object that carried our marks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GivenBack {
+    /// `ScaledObject/checkout/api`.
+    pub object: String,
+    /// Why it is still held, where it is.
+    pub held: Option<String>,
 }
 
 /// A receiver's answer.

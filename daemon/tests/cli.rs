@@ -1,9 +1,11 @@
 //! The binary itself: exit codes, what goes to stdout and what to stderr, and a daemon that is killed.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 const RULES: &str = r#"apiVersion: breakerbox.dev/v1alpha1
 kind: Budget
@@ -55,6 +57,21 @@ impl Place {
         (status.code().unwrap(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
     }
 
+    /// The same, of a command that must not hang.
+    fn ask_in_time(&self, args: &[&str]) -> (i32, String, String) {
+        let mut command = self.command(args);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (process, (tell, ended)) = (child.id(), std::sync::mpsc::channel());
+        std::thread::spawn(move || tell.send(child.wait_with_output()));
+        let Ok(output) = ended.recv_timeout(Duration::from_secs(20)) else {
+            let process = nix::unistd::Pid::from_raw(i32::try_from(process).unwrap());
+            nix::sys::signal::kill(process, nix::sys::signal::Signal::SIGKILL).unwrap();
+            panic!("{args:?} hangs");
+        };
+        let Output { status, stdout, stderr } = output.unwrap();
+        (status.code().unwrap(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
+    }
+
     /// A daemon that says it is running.
     fn daemon(&self) -> Daemon {
         let mut child = self.command(&["run"]).stderr(Stdio::piped()).env("NO_COLOR", "1").spawn().unwrap();
@@ -79,9 +96,13 @@ struct Daemon {
 }
 
 impl Daemon {
-    fn end(mut self, signal: nix::sys::signal::Signal) -> (Option<i32>, Vec<String>) {
+    fn signal(&self, signal: nix::sys::signal::Signal) {
         let pid = nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).unwrap());
         nix::sys::signal::kill(pid, signal).unwrap();
+    }
+
+    fn end(mut self, signal: nix::sys::signal::Signal) -> (Option<i32>, Vec<String>) {
+        self.signal(signal);
         let status = self.child.wait().unwrap();
         (status.code(), self.log.join().unwrap())
     }
@@ -182,4 +203,41 @@ fn after_kill_nine_the_next_daemon_goes_on_where_it_was() {
     let (_, out, _) = place.ask(&["status"]);
     assert!(out.contains("audit"), "the acked freeze is still there: {out}");
     assert_eq!(daemon.end(nix::sys::signal::Signal::SIGINT).0, Some(0));
+}
+
+/// In the place of a daemon: one that hangs, one that breaks off, one whose turn has ended.
+#[test]
+fn beside_a_daemon_that_does_not_answer_freeze_and_release_all_go_the_way_without_one() {
+    for answer in [None, Some(""), Some("HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n")] {
+        let place = Place::new();
+        fs::create_dir(place.path("data")).unwrap();
+        let listener = UnixListener::bind(place.path("data/breakerbox.sock")).unwrap();
+        if let Some(answer) = answer {
+            let listener = listener.try_clone().unwrap();
+            std::thread::spawn(move || {
+                for stream in listener.incoming() {
+                    let _ = stream.unwrap().write_all(answer.as_bytes());
+                }
+            });
+        }
+        let (code, out, err) = place.ask_in_time(&["freeze", "--reason", "audit"]);
+        assert_eq!(code, 0, "{answer:?}: {out}{err}");
+        assert!(err.contains("the daemon did not answer"), "{answer:?}: {err}");
+        assert!(fs::read_to_string(place.path("data/freeze")).unwrap().starts_with("audit"));
+        let (code, _, err) = place.ask_in_time(&["release", "--all"]);
+        assert_eq!(code, 1, "{answer:?}");
+        assert!(err.contains("the daemon did not answer") && err.contains("no cluster"), "{answer:?}: {err}");
+    }
+}
+
+#[test]
+fn a_daemon_that_is_stopped_in_its_tracks_holds_up_no_freeze() {
+    let place = Place::new();
+    let daemon = place.daemon();
+    daemon.signal(nix::sys::signal::Signal::SIGSTOP);
+    let (code, out, err) = place.ask_in_time(&["freeze", "--reason", "audit"]);
+    assert!(code == 0 && err.contains("the daemon did not answer"), "{out}{err}");
+    assert!(place.path("data/freeze").exists());
+    daemon.signal(nix::sys::signal::Signal::SIGCONT);
+    assert_eq!(daemon.end(nix::sys::signal::Signal::SIGTERM).0, Some(0));
 }

@@ -75,7 +75,8 @@ pub fn attribute(
         }
     }
     for (claim, value, _) in origin.claims.iter().filter(|(_, _, trust)| *trust == Trust::Trusted) {
-        let name = field_of(rules, claim).unwrap_or(claim);
+        // A token's fields are named as such: what a rule says of claims is about what callers assert.
+        let name = spelled(claim).unwrap_or(claim);
         fix(&mut subject, name, value, &format!("scope of source {source}"));
     }
     let principal = subject.trusted(field::PRINCIPAL).unwrap_or_default().to_owned();
@@ -134,7 +135,12 @@ fn assert(subject: &mut Subject, name: &str, value: &str, evidence: &str) {
 /// The field that a claim is about: as a rule says, else as everybody spells it.
 fn field_of<'a>(rules: &'a Attribution, claim: &str) -> Option<&'a str> {
     let ruled = rules.claims.iter().find(|(key, _)| **key == *claim).map(|(_, name)| &**name);
-    ruled.or_else(|| CLAIMS.iter().find(|(key, _)| *key == claim).map(|(_, name)| *name))
+    ruled.or_else(|| spelled(claim))
+}
+
+/// The field that everybody spells so.
+fn spelled(claim: &str) -> Option<&'static str> {
+    CLAIMS.iter().find(|(key, _)| *key == claim).map(|(_, name)| *name)
 }
 
 /// Takes a delegate's word for the fields that it may set. Where it says a field twice (its own key and

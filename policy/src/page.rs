@@ -21,4 +21,6 @@ pub enum PageTopic {
     Orphans,
     /// The daemon may not do what it was configured to do.
     Posture,
+    /// A source that was silent brings usage again.
+    SourceHeard,
 }

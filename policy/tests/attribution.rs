@@ -89,6 +89,13 @@ fn the_scope_of_a_token_fixes_and_is_above_every_other_evidence() {
 }
 
 #[test]
+fn what_a_rule_says_of_claims_renames_no_field_that_a_token_fixes() {
+    let spec = "  claims: {team: tenant}";
+    let fixed = subject(spec, ROLE, &[("team", "search", SCOPE), ("tenant", "acme", SCOPE)]);
+    assert_eq!((fixed.trusted("tenant"), fixed.trusted("team")), (Some("acme"), Some("search")));
+}
+
+#[test]
 fn a_delegate_is_believed_in_its_fields_and_in_no_others() {
     let spec = "  delegates: [{principal: \"111122223333:role/litellm\", fields: [tenant, team]}]";
     let claims = [("tenant", "acme", SAID), ("team", "search", SAID), ("agent", "researcher", SAID)];

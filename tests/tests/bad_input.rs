@@ -101,8 +101,19 @@ async fn a_bad_record_in_a_log_is_told_kept_and_counted_and_costs_no_other() -> 
         assert_eq!(metric(&site, &counted).await?, 1.0, "{reason}");
         ensure!(daemon.log().contains(reason), "{reason} is not in the log\n{}", daemon.log_tail());
     }
+    // What was understood is known by where it ends, and says what the usage was.
+    for (reason, through, tokens) in [("absurd_count", 4, ABSURD), ("too_far_ahead", 5, 5_000)] {
+        let letter = letter(reason)?;
+        ensure!(letter["file"].as_str().is_some_and(|file| file.starts_with("calls.jsonl#")), "{letter}");
+        let end: usize = lines[..through].iter().map(|line| line.len() + 1).sum();
+        assert_eq!(letter["end"], json!(end - 1), "{letter}");
+        assert_eq!(letter["quantities"], json!({"input_tokens": tokens}), "{letter}");
+        let (model, who) = (&letter["subject"]["model"], &letter["subject"]["principal"]);
+        assert_eq!((word(model), word(who)), ("us.anthropic.claude-sonnet-4-6", "111122223333:role/acme"));
+    }
     assert_eq!(kept.len(), 5, "{kept:?}");
     assert_eq!(metric(&site, "breakerbox_refused_usd_total").await?, 33_000_000.016_5);
+    assert_eq!(metric(&site, "breakerbox_known_log_files").await?, 2.0);
     only(&site, 15_000, 4).await?;
     ensure!(daemon.is_running() && !daemon.log().contains("panicked"), "{}", daemon.log_tail());
     Ok(())

@@ -116,11 +116,13 @@ async fn frozen_without_a_daemon(site: &Site, daemon: &mut Daemon, later: &Tenan
     *daemon = Daemon::start(site).await?;
     enforces(site).await?;
     spend(site, "l1", "later", OVER)?;
-    let refused = |s: &Value| {
-        let hold = hold_of(s, "later").to_string();
-        hold.contains("night shift") || hold.contains("freeze")
+    let withheld = |s: &Value| {
+        let breakers = s["breakers"].as_array().cloned().unwrap_or_default();
+        breakers.iter().any(|b| {
+            b["name"] == "tenant-daily/later" && b["detail"].to_string().contains("withheld by freeze")
+        })
     };
-    status(site, "the order is refused for the freeze", refused).await?;
+    status(site, "the trip is withheld for the freeze", withheld).await?;
     later.wait_running(1).await?;
 
     said(site, &["unfreeze"])?;
@@ -132,6 +134,18 @@ async fn frozen_without_a_daemon(site: &Site, daemon: &mut Daemon, later: &Tenan
     let out = said(site, &["release", "--all"])?;
     assert!(out.contains("ScaledObject/later/agent: given back"), "{out}");
     wait_until("it runs again", PATIENCE, async || Ok(later.replicas().await? >= 1)).await?;
+    later.wait_running(1).await?;
+
+    // The next daemon hears of it from the marker, and what people gave back stays theirs in this window.
+    *daemon = Daemon::start(site).await?;
+    let free = |s: &Value| hold_of(s, "later").is_null() || hold_of(s, "later")["state"] == "Released";
+    let released = |s: &Value| s["freeze"].as_str().is_some_and(|why| why.contains("release --all"));
+    let known = status(site, "it knows", |s| released(s) && free(s) && s["ceiling"] == "enforce").await?;
+    said(site, &["unfreeze"])?;
+    spend(site, "l3", "later", 1_000_000)?;
+    let more = |s: &Value| s["usage"]["accepted"].as_u64() > known["usage"]["accepted"].as_u64();
+    let after = status(site, "it counts on, unfrozen", |s| more(s) && s["freeze"].is_null()).await?;
+    assert!(free(&after), "{after}");
     later.wait_running(1).await?;
     Ok(())
 }

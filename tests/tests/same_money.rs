@@ -89,6 +89,29 @@ async fn the_bedrock_samples_cost_what_their_readme_says_and_count_once() -> Res
     Ok(())
 }
 
+#[tokio::test]
+async fn of_images_with_tokens_the_tokens_are_charged_and_the_images_are_seen_as_unpriced() -> Result<()> {
+    let site = Site::new(EVERYTHING)?;
+    let _daemon = Daemon::start(&site).await?;
+    let record = bedrock_record("r1", "acme", 1_000, &now()?);
+    let images = r#""outputTokenCount":0,"outputImageCount":4"#;
+    let record = record.replace(r#""outputTokenCount":0"#, images);
+    anyhow::ensure!(record.contains(images), "{record}");
+    // The same call again, in a file that is no copy of the first, changes nothing.
+    for (file, text, duplicates) in [("calls.jsonl", &record, 0), ("again.jsonl", &format!(" {record}"), 2)] {
+        site.write_log(file, std::slice::from_ref(text))?;
+        wait_for(file, PATIENCE, async || {
+            let usage = usage(&site).await?;
+            anyhow::ensure!(usage["accepted"] == 2 && usage["duplicates"] == duplicates, "{usage}");
+            Ok(Some(()))
+        })
+        .await?;
+        assert_eq!(usage(&site).await?["unpriced"], 1);
+        assert_eq!(counted(&site).await?, (Money::from_picos(1_000 * PICOS_PER_TOKEN), 1));
+    }
+    Ok(())
+}
+
 /// A sample whose times are moved by whole hours to now: ids are remembered for two days, and the charge for
 /// a minute depends on where in the hour it lies.
 fn moved(name: &str) -> Result<Value> {

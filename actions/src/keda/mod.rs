@@ -14,7 +14,7 @@ pub(crate) mod standing;
 use std::time::Duration;
 
 use policy::decision::{Effect, Order};
-use policy::fact::{GuardAnswer, PriorState, Receipt, ReceiptOutcome};
+use policy::fact::{GuardAnswer, GuardCheck, PriorState, Receipt, ReceiptOutcome};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::api_error::ApiError;
@@ -168,4 +168,15 @@ pub(crate) async fn write(work: &Work<'_>) -> Result<Next, Halt> {
         // The marks on the object say what is ours; the journal's copy is for people.
         Effect::Restore { .. } => restore::restore(work).await,
     }
+}
+
+/// The guard's answers once the API server has said that the object is another one.
+fn replaced(mut answers: Vec<GuardAnswer>, why: &str) -> Vec<GuardAnswer> {
+    for answer in &mut answers {
+        if answer.check == GuardCheck::Identity {
+            answer.pass = false;
+            answer.detail = format!("the API server took it for another object: {why}");
+        }
+    }
+    answers
 }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::prove::{Proof, Stop, Stopper};
 use super::standing::{self, Standing};
-use super::{End, Halt, Next, TRIES, Work};
+use super::{End, Halt, Next, TRIES, Work, replaced};
 use crate::api_error::{ApiError, Conflict};
 use crate::failpoint;
 use crate::gateway::Pass;
@@ -190,15 +190,4 @@ async fn apply(work: &Work<'_>, pass: Pass, marks: &Marks) -> Result<Seen, ApiEr
     let applied = work.gateway.apply_pause(pass, marks).await?;
     failpoint::PAUSE_AFTER_APPLY.reached();
     Ok(applied)
-}
-
-/// The guard's answers once the API server has said that the object is another one.
-pub(crate) fn replaced(mut answers: Vec<GuardAnswer>, why: &str) -> Vec<GuardAnswer> {
-    for answer in &mut answers {
-        if answer.check == policy::fact::GuardCheck::Identity {
-            answer.pass = false;
-            answer.detail = format!("the API server took it for another object: {why}");
-        }
-    }
-    answers
 }

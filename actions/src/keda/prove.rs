@@ -9,7 +9,6 @@ use policy::inventory::ObjectKey;
 use policy::time::Span;
 use tokio::time::{Instant, sleep};
 
-use super::restore::pause_of;
 use super::standing::holds;
 use super::{End, Halt, Work};
 use crate::api_error::ApiError;
@@ -172,7 +171,7 @@ async fn prove_return(work: &Work<'_>, since: Instant) -> Result<ReceiptOutcome,
 
 /// Our keys are gone by now. While somebody else pauses it, or it does not exist, KEDA brings nothing back.
 fn stays_away(view: &RestoreView) -> bool {
-    view.seen.as_ref().is_none_or(|seen| pause_of(seen).is_some())
+    view.seen.as_ref().is_none_or(|seen| seen.pause().is_some())
 }
 
 fn span(since: Instant) -> Span {

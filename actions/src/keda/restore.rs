@@ -9,13 +9,12 @@ use policy::inventory::ObjectKey;
 use policy::time::Span;
 use tokio::time::Instant;
 
-use super::pause::replaced;
 use super::prove::Proof;
-use super::{End, Halt, Next, TRIES, Work};
+use super::{End, Halt, Next, TRIES, Work, replaced};
 use crate::api_error::{ApiError, Conflict};
 use crate::failpoint;
 use crate::gateway::{Gateway, Warrant};
-use crate::scaled_object::{Seen, is_false};
+use crate::scaled_object::Seen;
 use crate::undo::{MANAGER, PAUSED, PAUSED_REPLICAS};
 
 /// What became of the release of one object.
@@ -45,7 +44,7 @@ pub(crate) async fn restore(work: &Work<'_>) -> Result<Next, Halt> {
             answers
         }
         Released::Before(left) => {
-            if let Some((seen, value)) = left.as_ref().and_then(|seen| Some((seen, pause_of(seen)?))) {
+            if let Some((seen, value)) = left.as_ref().and_then(|seen| Some((seen, seen.pause()?))) {
                 let signs = vec![left_as_theirs(seen, value)];
                 let outcome = ReceiptOutcome::Verified { signs, took: Span::ZERO };
                 return Ok(End { guard: Vec::new(), outcome }.into());
@@ -54,11 +53,6 @@ pub(crate) async fn restore(work: &Work<'_>) -> Result<Next, Halt> {
         }
     };
     Ok(Next::Prove(Proof::Return { answers, since }))
-}
-
-/// The value of a pause that is on it; `paused: "false"` is none.
-pub(crate) fn pause_of(seen: &Seen) -> Option<&str> {
-    seen.paused_replicas().or_else(|| seen.paused().filter(|value| !is_false(value)))
 }
 
 /// Nothing on it is ours, and somebody has paused it: that is theirs, stays, and nothing is missing.

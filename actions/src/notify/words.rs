@@ -169,6 +169,7 @@ pub(super) const fn topic(topic: PageTopic) -> &'static str {
         PageTopic::SubjectCap => "a source brings more new names than it may",
         PageTopic::Orphans => "objects carry our mark, but the journal does not know them",
         PageTopic::Posture => "the daemon may do less than it was configured to do",
+        PageTopic::SourceHeard => "a source that was silent is heard again",
     }
 }
 
@@ -183,6 +184,7 @@ pub(super) const fn topic_word(topic: PageTopic) -> &'static str {
         PageTopic::SubjectCap => "subject-cap",
         PageTopic::Orphans => "orphans",
         PageTopic::Posture => "posture",
+        PageTopic::SourceHeard => "source-heard",
     }
 }
 

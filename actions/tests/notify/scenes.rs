@@ -306,7 +306,7 @@ fn holds() -> Vec<Scene> {
 }
 
 /// Every topic.
-pub const TOPICS: [PageTopic; 8] = [
+pub const TOPICS: [PageTopic; 9] = [
     PageTopic::Unpriced,
     PageTopic::SourceStale,
     PageTopic::InventoryStale,
@@ -315,11 +315,13 @@ pub const TOPICS: [PageTopic; 8] = [
     PageTopic::SubjectCap,
     PageTopic::Orphans,
     PageTopic::Posture,
+    PageTopic::SourceHeard,
 ];
 
 pub fn page(topic: PageTopic) -> Notice {
     let detail = "what was seen, and what it means for `acme`".to_owned();
-    let mut page = notice(DecisionKind::Page { topic, detail }, Severity::Critical, "0");
+    let severity = if topic == PageTopic::SourceHeard { Severity::Info } else { Severity::Critical };
+    let mut page = notice(DecisionKind::Page { topic, detail }, severity, "0");
     let now = page.decision.at;
     page.decision.why = Why {
         breaker: Some(BreakerRef { name: "breakerbox".into(), start: now, end: now }),

@@ -21,6 +21,8 @@ use crate::json::{Count, Obj, Text};
 
 /// Provider of every record.
 pub const PROVIDER: &str = "aws.bedrock";
+/// How the key of the row ends that counts what was used beside tokens.
+const BESIDE: &str = "#other";
 
 /// How long a cache keeps what is written to it, as the price knows it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -97,9 +99,11 @@ impl Parser {
         Self { assume, ..Self::default() }
     }
 
-    /// Reads one record and adds its row. `end` is where it ends in its (decompressed) file, if it has one.
+    /// Reads one record and adds its rows. `end` is where it ends in its (decompressed) file, if it has one.
     /// The row's key is `account:region:requestId`; with the source's name before it, it is the id that
     /// people see (inputs 10). The request's own id is a link, so that an event that cites it is a duplicate.
+    /// What was used beside tokens and has no price (images, seconds of video) is a row of its own, whose key
+    /// ends in `#other`.
     ///
     /// # Errors
     /// When the record cannot be used. Nothing was added then.
@@ -114,7 +118,7 @@ impl Parser {
         self.push(&record, end, out)
     }
 
-    /// Adds the row of a record.
+    /// Adds the rows of a record.
     pub(super) fn push(
         &mut self,
         record: &Record<'_>,
@@ -147,7 +151,7 @@ impl Parser {
             capacity: "",
             claims: &claims,
         };
-        out.push(&UsageRef {
+        let mut row = UsageRef {
             key: &self.key,
             occurred_at,
             quantities: used.quantities,
@@ -155,7 +159,14 @@ impl Parser {
             origin,
             end,
             links: &[&self.link],
-        });
+        };
+        out.push(&row);
+        if let Some(units) = used.beside {
+            // Without the link: by that it would be a copy of the row before.
+            (row.quantities, row.flags, row.links) = (Quantities::Other(units), UsageFlags::default(), &[]);
+            let key = format!("{}{BESIDE}", self.key);
+            out.push(&UsageRef { key: &key, ..row });
+        }
         Ok(())
     }
 }
@@ -180,6 +191,8 @@ fn short(text: &str) -> String {
 #[derive(Debug, PartialEq, Eq)]
 struct Used {
     quantities: Quantities,
+    /// Units without a price, where tokens were used too: these must be charged all the same.
+    beside: Option<u64>,
     flags: UsageFlags,
     tier: Tier,
 }
@@ -197,7 +210,9 @@ fn used(record: &Record<'_>, assume: Assume) -> Result<Used, RecordError> {
     let (tier, tier_flags) = tier(record, &body, assume);
     let (tokens, flags) = tokens(&head, &body, assume);
     let other = images.or(body.video_seconds.known()).filter(|n| *n > 0);
+    let beside = other.filter(|_| tokens.is_some_and(|tokens| tokens != TokenCounts::default()));
     let quantities = match (tokens, other) {
+        (Some(tokens), Some(_)) if beside.is_some() => Quantities::Tokens(tokens),
         (_, Some(units)) => Quantities::Other(units),
         (Some(tokens), None) if tokens == TokenCounts::default() && failed(record) => Quantities::Nothing,
         (Some(tokens), None) => Quantities::Tokens(tokens),
@@ -210,7 +225,7 @@ fn used(record: &Record<'_>, assume: Assume) -> Result<Used, RecordError> {
         Quantities::Other(_) if tokens.is_none() => UsageFlags::CACHE_UNKNOWN,
         _ => UsageFlags::default(),
     };
-    Ok(Used { quantities, flags, tier })
+    Ok(Used { quantities, beside, flags, tier })
 }
 
 fn counted(count: &Count, field: &'static str) -> Result<Option<u64>, RecordError> {

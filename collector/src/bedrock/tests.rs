@@ -241,10 +241,21 @@ fn a_failed_call_used_nothing_unless_it_says_what() {
 
 #[test]
 fn images_and_video_are_counted_in_their_own_unit() {
-    let (images, _) = read(&record("", r#""inputTokenCount":12"#, r#""outputImageCount":4"#));
+    let (images, _) = read(&record("", r#""inputTokenCount":0"#, r#""outputImageCount":4"#));
     assert_eq!(images.quantities, Quantities::Other(4));
     let (video, _) = read(&record("", "", r#""outputBodyJson":{"outputVideoDurationSeconds":6}"#));
     assert_eq!(video.quantities, Quantities::Other(6));
+}
+
+#[test]
+fn images_beside_tokens_take_nothing_from_the_tokens() {
+    let text = record("", r#""inputTokenCount":12"#, r#""outputTokenCount":3,"outputImageCount":4"#);
+    let both = batch(&text, Assume::default()).unwrap();
+    let rows: Vec<_> = both.rows.iter().map(|row| (both.key_of(row), row.quantities)).collect();
+    let (one, other) = ("111122223333:us-east-1:r-1", "111122223333:us-east-1:r-1#other");
+    assert_eq!(rows, [(one, tokens(12, 0, 0, 0, 3)), (other, Quantities::Other(4))]);
+    // The call is known by one of them: the other would be taken for its copy.
+    assert_eq!(both.links.iter().map(|(row, _)| *row).collect::<Vec<_>>(), [0]);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What of a payload may be kept: a list of fields, never a list of exceptions.
 
+use policy::fact::Quantities;
+use policy::subject::{Subject, Trust, field};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
@@ -50,9 +52,12 @@ pub(super) fn line(letter: &Letter<'_>) -> Vec<u8> {
     let optional = [
         ("file", letter.file.map(|file| json!(file))),
         ("offset", letter.offset.map(|offset| json!(offset))),
+        ("end", letter.end.map(|end| json!(end))),
         ("id", letter.id.map(|id| json!(cut(id)))),
         ("occurred_at", letter.occurred_at.map(|at| json!(at.to_string()))),
         ("usd", letter.amount.map(|amount| json!(amount.exact().trim_end_matches(" USD")))),
+        ("quantities", letter.usage.map(|(used, _)| quantities(&used))),
+        ("subject", letter.usage.map(|(_, subject)| who(subject))),
     ];
     for (name, value) in optional {
         if let Some(value) = value {
@@ -69,6 +74,41 @@ pub(super) fn line(letter: &Letter<'_>) -> Vec<u8> {
     let mut line = object.to_string().into_bytes();
     line.push(b'\n');
     line
+}
+
+/// What was used, in the words of `usage.v1`; what is zero is left out.
+fn quantities(used: &Quantities) -> Value {
+    let counts = |counts: &[(&str, u64)]| -> Value {
+        counts.iter().filter(|(_, count)| *count > 0).map(|(name, count)| (*name, json!(count))).collect()
+    };
+    match used {
+        Quantities::Tokens(tokens) => counts(&[
+            ("input_tokens", tokens.input),
+            ("cache_read_tokens", tokens.cache_read),
+            ("cache_write_5m_tokens", tokens.cache_write_5m),
+            ("cache_write_1h_tokens", tokens.cache_write_1h),
+            ("output_tokens", tokens.output),
+        ]),
+        Quantities::Instance(time) => {
+            let (start, end) = (time.start.to_string(), time.end.to_string());
+            json!({"start": start, "end": end, "gpu_share_milli": time.share_milli})
+        }
+        Quantities::Other(units) => counts(&[("units", *units)]),
+        Quantities::Nothing => counts(&[]),
+    }
+}
+
+/// Who used what: the fields that we know, marked where only the caller says so, as many as fit.
+fn who(subject: &Subject) -> Value {
+    let mut kept = Map::new();
+    for field in field::ALL.iter().filter_map(|name| subject.get(name)) {
+        let mark = if field.trust == Trust::Asserted { "=asserted" } else { "" };
+        kept.insert(field.name.to_string(), json!(format!("{}{mark}", cut(&field.value))));
+        if Value::Object(kept.clone()).to_string().len() > MOST_EXCERPT {
+            kept.remove(&*field.name);
+        }
+    }
+    Value::Object(kept)
 }
 
 /// The kept fields of a payload that is a JSON object and has some.

@@ -1,7 +1,7 @@
 //! Where goes what cannot be used: a counted, bounded file, one JSON object a line.
 //!
 //! A letter says why, from which source, at which place, and holds at most 1 KiB of what came: fields of
-//! usage and identity where it is JSON, else only its length and hash. Prompts and answers are never kept.
+//! usage and identity where it is JSON or was understood, else only its length and hash. Prompts and answers are never kept.
 //! Files are rotated by size and the oldest goes; a letter that cannot be written (a disk that is full) is
 //! still counted, and never stops a source.
 //!
@@ -15,8 +15,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use policy::engine;
-use policy::fact::RefusedReason;
+use policy::fact::{Quantities, RefusedReason};
 use policy::money::Money;
+use policy::subject::Subject;
 use policy::time::Timestamp;
 
 pub use excerpt::MOST_EXCERPT;
@@ -90,12 +91,16 @@ pub struct Letter<'a> {
     pub file: Option<&'a str>,
     /// Byte offset of its beginning in the (decompressed) file.
     pub offset: Option<u64>,
+    /// Byte offset of its end there, where only that is known: of what had been understood.
+    pub end: Option<u64>,
     /// The id that the source gave it, where it is known.
     pub id: Option<&'a str>,
     /// When it happened, where it is known.
     pub occurred_at: Option<Timestamp>,
     /// What it would have cost, where it has a price.
     pub amount: Option<Money>,
+    /// What was used and by whom, where it was understood.
+    pub usage: Option<(Quantities, &'a Subject)>,
     /// What came; only an excerpt is kept.
     pub payload: &'a [u8],
 }
@@ -110,9 +115,11 @@ impl<'a> Letter<'a> {
             detail: detail.into(),
             file: None,
             offset: None,
+            end: None,
             id: None,
             occurred_at: None,
             amount: None,
+            usage: None,
             payload,
         }
     }
@@ -203,9 +210,12 @@ impl DeadLetters {
     pub fn put_refused(&self, letters: &[engine::Letter]) {
         for letter in letters {
             self.put(&Letter {
+                file: letter.place.as_ref().map(|(file, _)| &**file),
+                end: letter.place.as_ref().map(|(_, end)| *end),
                 id: Some(&letter.key),
                 occurred_at: Some(letter.occurred_at),
                 amount: letter.amount,
+                usage: Some((letter.quantities, &letter.subject)),
                 ..Letter::new(&letter.source, Reason::Refused(letter.reason), explain(letter.reason), &[])
             });
         }
@@ -265,6 +275,10 @@ const fn remedy(reason: RefusedReason) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use policy::price::TokenCounts;
+    use policy::subject::Trust;
+    use serde_json::json;
+
     use super::*;
 
     fn kept(folder: &std::path::Path) -> Vec<serde_json::Value> {
@@ -310,17 +324,28 @@ mod tests {
     fn refused_usage_is_kept_with_what_it_would_have_cost() {
         let folder = tempfile::tempdir().unwrap();
         let letters = DeadLetters::new(folder.path(), Limits::default());
+        let mut subject = Subject::default();
+        subject.set("tenant", "acme", Trust::Trusted, "record");
+        subject.set("agent", &"x".repeat(1000), Trust::Asserted, "said");
+        subject.set("note", "secret", Trust::Trusted, "a label of a namespace");
         letters.put_refused(&[engine::Letter {
             source: "gw".into(),
             key: "r1".into(),
             reason: RefusedReason::TooFarAhead,
             occurred_at: Timestamp::from_millis(0),
             amount: Some(Money::from_picos(21_862_500_000)),
+            place: Some(("a.jsonl#1".into(), 700)),
+            quantities: Quantities::Tokens(TokenCounts { input: 7, output: 2, ..TokenCounts::default() }),
+            subject,
         }]);
         let kept = kept(folder.path());
         assert_eq!(kept[0]["usd"], "0.0218625");
         assert_eq!(kept[0]["id"], "r1");
         assert_eq!(kept[0]["occurred_at"], "1970-01-01T00:00:00Z");
+        assert_eq!((&kept[0]["file"], &kept[0]["end"]), (&json!("a.jsonl#1"), &json!(700)));
+        assert_eq!(kept[0]["quantities"], json!({"input_tokens": 7, "output_tokens": 2}));
+        let agent = format!("{}=asserted", "x".repeat(200));
+        assert_eq!(kept[0]["subject"], json!({"tenant": "acme", "agent": agent}));
         assert_eq!(letters.counts().amount, Money::from_picos(21_862_500_000));
     }
 

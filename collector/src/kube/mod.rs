@@ -46,6 +46,14 @@ pub struct Pace {
     pub tell: Duration,
 }
 
+impl Pace {
+    /// How long a connect, an event or a page of a list is waited for: as long as the server was asked to keep a
+    /// stream, and some.
+    const fn patience(&self) -> Duration {
+        Duration::from_secs(self.watch_secs as u64).saturating_add(self.grace)
+    }
+}
+
 impl Default for Pace {
     /// 30 s watches, 15 s of grace: with the engine's limit of 120 s, two may fail before anything is stale.
     fn default() -> Self {

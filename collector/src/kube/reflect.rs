@@ -95,7 +95,7 @@ impl KubeSource {
 
     /// The cluster is heard only while every kind is: one dead watch must not hide behind a lively one.
     async fn tell_heard(&mut self) -> Result<(), Stopped> {
-        let fresh = Duration::from_secs(u64::from(self.pace.watch_secs)) + self.pace.grace;
+        let fresh = self.pace.patience();
         let now = Instant::now();
         let all = WatchedKind::ALL
             .iter()

@@ -41,7 +41,7 @@ pub(super) async fn follow(
     let mut connects = Connects { between: pace.between_connects, last: None, count: 0 };
     loop {
         connects.wait().await;
-        let verdict = match list(&api, kind).await {
+        let verdict = match list(&api, kind, pace.patience()).await {
             Ok((objects, version)) => {
                 streams.listed();
                 if news.send((kind, News::Listed(objects))).await.is_err() {
@@ -52,8 +52,8 @@ pub(super) async fn follow(
                     None => return,
                 }
             }
-            Err(error) => {
-                if news.send((kind, News::Broken(listing_failed(kind, &error)))).await.is_err() {
+            Err(why) => {
+                if news.send((kind, News::Broken(why))).await.is_err() {
                     return;
                 }
                 streams.failed()
@@ -83,14 +83,22 @@ fn listing_failed(kind: WatchedKind, error: &kube::Error) -> String {
     }
 }
 
+/// All pages; else why not, for people. A server that does not answer is not waited for: what was dead at the
+/// watch is often dead at the list that follows.
 async fn list(
     api: &Api<DynamicObject>,
     kind: WatchedKind,
-) -> Result<(Vec<InventoryChange>, String), kube::Error> {
+    patience: Duration,
+) -> Result<(Vec<InventoryChange>, String), String> {
     let mut params = ListParams::default().limit(PAGE);
     let mut objects = Vec::new();
     loop {
-        let page = api.list(&params).await?;
+        let page = match tokio::time::timeout(patience, api.list(&params)).await {
+            Ok(page) => page.map_err(|error| listing_failed(kind, &error))?,
+            Err(_) => {
+                return Err(format!("cannot list {}: the server does not answer", kind.resource().plural));
+            }
+        };
         objects.extend(page.items.iter().filter_map(|object| map::present(kind, object)));
         match page.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => params = params.continue_token(&token),
@@ -138,9 +146,8 @@ async fn watch_once(
     news: &mpsc::Sender<(WatchedKind, News)>,
 ) -> Ended {
     let params = WatchParams { timeout: Some(pace.watch_secs), bookmarks: true, ..WatchParams::default() };
-    // A connection that is only half open says nothing for ever: neither connecting nor the next event may
-    // take longer than the server was asked to keep the stream, and some.
-    let patience = Duration::from_secs(u64::from(pace.watch_secs)) + pace.grace;
+    // A connection that is only half open says nothing for ever.
+    let patience = pace.patience();
     let stream = match tokio::time::timeout(patience, api.watch(&params, version)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return broken(kind, &error.to_string(), news).await,

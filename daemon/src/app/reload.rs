@@ -50,9 +50,17 @@ impl Reload {
                 if !compiled.warnings.is_empty() {
                     tracing::warn!("the new rules have warnings\n{}", compiled.warnings);
                 }
-                tracing::info!(rules = %compiled.rules.id, "new rules are in force");
+                let id = compiled.rules.id.clone();
                 self.handle.fact(Fact::Rules(Box::new(compiled.rules))).await?;
-                self.observed.rules(true);
+                // Prices are judged by the engine, against those in force: it may refuse what compiles.
+                let taken = self.handle.look(move |engine, _| engine.rules().id == id).await?;
+                match taken {
+                    true => tracing::info!("new rules are in force"),
+                    false => {
+                        tracing::error!("the new rules are not taken: their prices are refused, see the page")
+                    }
+                }
+                self.observed.rules(taken);
                 Ok(())
             }
             News::Refused(report) => {

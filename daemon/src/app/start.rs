@@ -121,6 +121,7 @@ impl App {
         }
         let marker = FreezeMarker::new(&config, deps.actuator.clone());
         marker.take_file(&handle).await?;
+        marker.take_cluster(&handle).await?;
 
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
@@ -152,6 +153,7 @@ impl App {
             stop: stop.clone(),
         };
         tasks.spawn(reload.run());
+        tasks.spawn(marker.clone().follow(handle.clone(), stop.clone()));
         let (end, ended) = watch::channel(None);
         if let Some(leading) = deps.leading {
             tasks.spawn(follow_lease(leading, circumstances, handle.clone(), end, may, stop.clone()));

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use policy::decision::{Notice, Order};
+use policy::decision::{Effect, Notice, Order};
 use policy::fact::{Fact, Posture, Receipt, ReceiptOutcome};
 use policy::inventory::ObjectKey;
 use policy::page::PageTopic;
@@ -19,7 +19,7 @@ use super::*;
 use crate::client::{AskError, Daemon};
 use crate::clock::{Clock as _, ManualClock};
 use crate::config::Overrides;
-use crate::edge::{SendFailure, Sent};
+use crate::edge::{GivenBack, SendFailure, Sent};
 use crate::http::shape::{Breaker, BudgetShape, Decision, Detail, Reason, Status};
 use crate::http::{Said, Saying};
 use crate::journal::Delivery;
@@ -71,6 +71,9 @@ struct Hand {
     marked: Mutex<Result<Vec<String>, String>>,
     seeded: Mutex<Vec<(ObjectKey, Timestamp)>>,
     marker: Mutex<Result<bool, String>>,
+    /// What the marker says while it says frozen.
+    says: Mutex<String>,
+    release: Mutex<Result<Vec<GivenBack>, String>>,
 }
 
 #[async_trait]
@@ -87,6 +90,13 @@ impl Actuator for Hand {
         let was = marker.clone()?;
         *marker = Ok(frozen);
         Ok(was)
+    }
+    async fn freeze_mark(&self) -> Result<Option<String>, String> {
+        let said = self.marker.lock().unwrap().clone()?;
+        Ok(said.then(|| self.says.lock().unwrap().clone()))
+    }
+    async fn release_all(&self, _: &str) -> Result<Vec<GivenBack>, String> {
+        self.release.lock().unwrap().clone()
     }
     async fn marked(&self) -> Result<Vec<String>, String> {
         self.marked.lock().unwrap().clone()
@@ -144,6 +154,8 @@ impl World {
                 marked: Mutex::new(Ok(vec![])),
                 seeded: Mutex::default(),
                 marker: Mutex::new(Ok(false)),
+                says: Mutex::new("night shift (alice)".to_owned()),
+                release: Mutex::new(Ok(vec![])),
             }),
             mouth: Arc::new(Mouth { known: Mutex::default(), told: tell, fail: Mutex::new(None) }),
             orders,
@@ -649,6 +661,32 @@ async fn a_freeze_and_its_end_are_followed_by_the_marker() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn release_all_through_a_daemon_that_may_write_nothing_says_what_was_given_back_and_what_is_left() {
+    let mut world = World::new();
+    world.lead = Some(watch::channel(Leading::No("another holds it".into())).0);
+    let running = world.run().await;
+    let daemon = Daemon::Socket(running.socket.clone());
+    let back = |object: &str, held: Option<&str>| GivenBack {
+        object: format!("ScaledObject/acme/{object}"),
+        held: held.map(str::to_owned),
+    };
+    let all = vec![back("api", None), back("web", None)];
+    *world.hand.release.lock().unwrap() = Ok(all.clone());
+    let said: Said = daemon.post("/v1/commands", &Saying::ReleaseAll {}).await.unwrap();
+    assert_eq!((said.refused, said.released), (None, all));
+    let some = vec![back("api", None), back("web", Some("it changes all the time"))];
+    *world.hand.release.lock().unwrap() = Ok(some.clone());
+    let said: Said = daemon.post("/v1/commands", &Saying::ReleaseAll {}).await.unwrap();
+    assert_eq!(said.refused.as_deref(), Some("still held: ScaledObject/acme/web"));
+    assert_eq!(said.released, some);
+    *world.hand.release.lock().unwrap() = Err("no answer".into());
+    let said: Said = daemon.post("/v1/commands", &Saying::ReleaseAll {}).await.unwrap();
+    assert_eq!((said.refused.as_deref(), said.released.len()), (Some("no answer"), 0));
+    assert!(until(&running, |_| true).await.freeze.is_some());
+    running.drain().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_freeze_file_written_while_no_daemon_ran_freezes_the_next_one() {
     let mut world = World::new();
     let config = world.config();
@@ -662,6 +700,53 @@ async fn a_freeze_file_written_while_no_daemon_ran_freezes_the_next_one() {
     running.drain().await.unwrap();
     let running = world.run().await;
     assert_eq!(until(&running, |_| true).await.freeze, None);
+    running.drain().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_clusters_marker_says_is_heard_at_start_and_followed_to_its_end() {
+    let mut world = World::new();
+    *world.hand.marker.lock().unwrap() = Ok(true);
+    let running = world.run().await;
+    let status = until(&running, |_| true).await;
+    assert!(status.freeze.unwrap().contains("night shift (alice)"), "from the start on");
+    *world.hand.marker.lock().unwrap() = Err("no answer".into());
+    until(&running, |status| status.freeze.is_some()).await;
+    *world.hand.marker.lock().unwrap() = Ok(false);
+    until(&running, |status| status.freeze.is_none()).await;
+    // A person's freeze of the daemon does not end because the marker lacks it.
+    let daemon = Daemon::Socket(running.socket.clone());
+    let freeze = Saying::Freeze { reason: "audit".into() };
+    daemon.post::<Said>("/v1/commands", &freeze).await.unwrap();
+    *world.hand.marker.lock().unwrap() = Ok(false);
+    let marker = crate::marker::FreezeMarker::new(&world.config(), Some(world.hand.clone()));
+    marker.take_cluster(&running.handle).await.unwrap();
+    assert!(until(&running, |_| true).await.freeze.unwrap().contains("audit"));
+    running.drain().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_given_back_without_the_daemon_is_not_stopped_again_by_it() {
+    let mut world = World::new();
+    let running = world.run().await;
+    world.spend(&running, "c1", "acme", 4).await;
+    let order = world.order().await;
+    let took = Span::from_millis(100);
+    let proven = ReceiptOutcome::Verified { signs: vec![], took };
+    let receipt = Receipt { order: order.id, at: noon(), guard: vec![], outcome: proven };
+    running.handle.receipt(receipt).await.unwrap();
+    running.drain().await.unwrap();
+
+    *world.hand.marker.lock().unwrap() = Ok(true);
+    *world.hand.says.lock().unwrap() = "release --all (uid:0)".to_owned();
+    let running = world.run().await;
+    let back = world.order().await;
+    assert!(matches!(back.effect, Effect::Restore { .. }), "{back:?}");
+    let daemon = Daemon::Socket(running.socket.clone());
+    daemon.post::<Said>("/v1/commands", &Saying::Unfreeze {}).await.unwrap();
+    world.spend(&running, "c2", "acme", 1).await;
+    let status = until(&running, |status| status.freeze.is_none()).await;
+    assert_eq!(status.holds[0].state, "Restoring", "exempt for the window");
     running.drain().await.unwrap();
 }
 

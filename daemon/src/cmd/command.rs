@@ -1,6 +1,7 @@
 //! Commands that go to the daemon and nowhere else.
 
 use crate::args::{Common, Format};
+use crate::edge::GivenBack;
 use crate::http::{Said, Saying};
 
 use super::{DONE, Failure, Outcome, REFUSED, WRONG, ask};
@@ -46,6 +47,12 @@ pub(super) fn show(format: Format, said: &Said) -> Outcome {
             }
             Some(why) => anstream::eprintln!("refused: {}: {why}", said.what),
         },
+    }
+    if format != Format::Json {
+        for GivenBack { object, held } in &said.released {
+            let what = held.as_deref().map_or("given back".to_owned(), |why| format!("STILL HELD: {why}"));
+            anstream::println!("  {object}: {what}");
+        }
     }
     if let Some(warning) = &said.warning {
         anstream::eprintln!("warning: {warning}");

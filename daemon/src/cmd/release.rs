@@ -1,6 +1,8 @@
 //! `freeze`, `unfreeze` and `release --all`: they go to the daemon where it answers, and work without it where
 //! it does not.
 
+use std::time::Duration;
+
 use crate::args::{Common, RunArgs};
 use crate::client::AskError;
 use crate::http::socket::actor_of;
@@ -9,9 +11,15 @@ use crate::wiring::emergency;
 
 use super::{COULD_NOT, DONE, Failure, Outcome, ask, command, config};
 
+/// How long the daemon may take where people cannot wait: one that is stuck takes connections, and answers none.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long a daemon that is there may take over giving everything back.
+const RELEASING: Duration = Duration::from_secs(60);
+
 pub(super) async fn freeze(common: &Common, reason: String) -> Outcome {
     let saying = Saying::Freeze { reason: reason.clone() };
-    match said(common, &saying).await? {
+    match in_time(PATIENCE, ask::daemon(common)?.post("/v1/commands", &saying)).await? {
         Some(said) => command::show(common.format, &said),
         None => {
             let config = config(common, &RunArgs::default())?;
@@ -35,15 +43,22 @@ pub(super) async fn unfreeze(common: &Common) -> Outcome {
 }
 
 pub(super) async fn all(common: &Common) -> Outcome {
-    match said(common, &Saying::ReleaseAll {}).await? {
-        Some(said) => command::show(common.format, &said),
-        None => {
-            let config = config(common, &RunArgs::default())?;
-            let (report, all) = emergency::release_all(&config, &actor()).await.map_err(could_not)?;
-            tell(common, &report);
-            Ok(if all { DONE } else { COULD_NOT })
+    let daemon = ask::daemon(common)?;
+    let said = match in_time(PATIENCE, daemon.answers()).await? {
+        Some(()) => in_time(RELEASING, daemon.post("/v1/commands", &Saying::ReleaseAll {})).await?,
+        None => None,
+    };
+    match said {
+        Some(Said { refused: Some(why), released, .. }) if released.is_empty() => {
+            anstream::eprintln!("the daemon could give nothing back ({why}); doing it without it");
         }
+        Some(said) => return command::show(common.format, &said),
+        None => {}
     }
+    let config = config(common, &RunArgs::default())?;
+    let (report, all) = emergency::release_all(&config, &actor()).await.map_err(could_not)?;
+    tell(common, &report);
+    Ok(if all { DONE } else { COULD_NOT })
 }
 
 /// The daemon's answer; nothing where no daemon answers.
@@ -57,6 +72,27 @@ async fn said(common: &Common, saying: &Saying) -> Result<Option<Said>, Failure>
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// The same, where a daemon that does not answer in time, or breaks off, counts as none.
+async fn in_time<T>(
+    patience: Duration,
+    asked: impl Future<Output = Result<T, AskError>>,
+) -> Result<Option<T>, Failure> {
+    let error = match tokio::time::timeout(patience, asked).await {
+        Ok(Ok(answer)) => return Ok(Some(answer)),
+        Ok(Err(error)) if error.is_unreachable() => {
+            tracing::warn!("{error}");
+            anstream::eprintln!("no daemon answers; doing it without one");
+            return Ok(None);
+        }
+        Ok(Err(error @ AskError::Broken(_))) => error.to_string(),
+        Ok(Err(AskError::Refused { status, text })) if status.is_server_error() => text,
+        Ok(Err(error)) => return Err(error.into()),
+        Err(_) => format!("nothing came within {patience:?}"),
+    };
+    anstream::eprintln!("the daemon did not answer ({}); doing it without it", error.trim());
+    Ok(None)
 }
 
 fn actor() -> String {

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::auth;
 use super::socket::Peer;
 use super::{Api, shape};
+use crate::edge::GivenBack;
 
 /// What a person can say, as JSON: `{"reset": {"breaker": "tenant-daily/acme", "more": "10%"}}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +70,9 @@ pub struct Said {
     pub decisions: Vec<shape::Decision>,
     /// Orders that came of it, `pause ScaledObject/checkout/api`.
     pub orders: Vec<String>,
+    /// Of `release --all`: each object that carried our marks.
+    #[serde(default)]
+    pub released: Vec<GivenBack>,
 }
 
 impl Saying {
@@ -136,11 +140,15 @@ pub(super) async fn take(
     }
 }
 
-/// A freeze and its end are followed by the marker; what the marker could not do is told.
+/// A freeze and its end are followed by the marker, and `release --all` by what it says; what could not be done
+/// is told.
 async fn follow(api: &Api, actor: &str, kind: &CommandKind, mut said: Said) -> Said {
     let set = match kind {
         CommandKind::Freeze { reason } => api.marker.set(actor, reason).await,
-        CommandKind::ReleaseAll => api.marker.set(actor, "release --all").await,
+        CommandKind::ReleaseAll => {
+            release_all(api, actor, &mut said).await;
+            Ok(())
+        }
         CommandKind::Unfreeze => match api.marker.clear(actor).await {
             // The engine was not frozen, but the marker was: that was the freeze that was meant.
             Ok(true) => {
@@ -164,6 +172,24 @@ async fn follow(api: &Api, actor: &str, kind: &CommandKind, mut said: Said) -> S
     said
 }
 
+/// The engine lets go, and orders only what the daemon may write now; a person's word goes further (the clock may
+/// be in doubt, the Lease another's, the journal lost), so what carries our marks is given back here.
+async fn release_all(api: &Api, actor: &str, said: &mut Said) {
+    match api.marker.release_all(actor).await {
+        None => {}
+        Some(Ok(released)) => {
+            let held: Vec<&str> =
+                released.iter().filter(|b| b.held.is_some()).map(|b| b.object.as_str()).collect();
+            said.refused = (!held.is_empty()).then(|| format!("still held: {}", held.join(", ")));
+            said.released = released;
+        }
+        Some(Err(why)) => {
+            tracing::warn!(error = why, "nothing could be given back");
+            said.refused = Some(why);
+        }
+    }
+}
+
 fn said(outcome: &Outcome) -> Said {
     let (what, refused) = outcome
         .decisions
@@ -179,5 +205,6 @@ fn said(outcome: &Outcome) -> Said {
         warning: None,
         decisions: outcome.decisions.iter().map(shape::Decision::of).collect(),
         orders: outcome.orders.iter().map(shape::order_in_words).collect(),
+        released: Vec::new(),
     }
 }

@@ -274,7 +274,7 @@ impl Shown {
         )?;
         out.counters(
             "subjects_over_cap",
-            "New subjects beyond the cap of a source",
+            "How often a new subject beyond the cap of a source was counted as nobody, once a batch",
             sources.iter().map(|(name, s)| (vec![("source", &**name)], s.over_cap)),
         )
     }
@@ -302,8 +302,13 @@ impl Shown {
             [(vec![], usd(counters.refused_amount))],
         )?;
         out.counters("unpriced", "Usage without a price", [(vec![], counters.unpriced)])?;
-        let remembered = f64::from(u32::try_from(self.view.remembered).unwrap_or(u32::MAX));
-        out.gauges("remembered_ids", "Ids remembered for dedupe", [(vec![], remembered)])
+        let number = |n: usize| [(vec![], f64::from(u32::try_from(n).unwrap_or(u32::MAX)))];
+        out.gauges("remembered_ids", "Ids remembered for dedupe", number(self.view.remembered))?;
+        out.gauges(
+            "known_log_files",
+            "Log files of which it is remembered how far they were read",
+            number(self.view.files),
+        )
     }
 
     fn posture(&self, out: &mut Writer<'_>) -> std::fmt::Result {

@@ -47,7 +47,7 @@ pub async fn release_all(config: &Config, actor: &str) -> Result<(String, bool),
                 .to_owned(),
         );
     }
-    let report = gateway.release_all(actor, "release --all").await.map_err(|error| error.to_string())?;
+    let report = gateway.release_all(actor, marker::RELEASE_ALL).await.map_err(|error| error.to_string())?;
     Ok(told(&report))
 }
 

@@ -10,6 +10,7 @@ use actions::dispatch::{Dispatch, Limits, NotTaken};
 use actions::gateway::{Gateway, Settings};
 use actions::guard::FreezeSeen;
 use actions::keda::Timing;
+use actions::keda::release::ReleaseOutcome;
 use actions::lease::{Candidate, LeaseNews, LeaseSettings};
 use actions::live::Live;
 use actions::now::Now;
@@ -26,7 +27,8 @@ use tokio_util::sync::CancellationToken;
 use crate::app::Leading;
 use crate::clock::Clock;
 use crate::config::{Cluster, Config};
-use crate::edge::Actuator;
+use crate::edge::{Actuator, GivenBack};
+use crate::marker::RELEASE_ALL;
 use crate::turn::Handle;
 
 /// How often an order that finds a full queue is offered again.
@@ -147,12 +149,35 @@ impl Actuator for Hands {
         Ok(marked.into_iter().map(|object| object.key.to_string()).collect())
     }
 
+    async fn freeze_mark(&self) -> Result<Option<String>, String> {
+        match self.gateway.read_freeze().await {
+            FreezeSeen::None => Ok(None),
+            FreezeSeen::Frozen(words) => Ok(Some(words)),
+            FreezeSeen::Unreadable(why) => Err(why),
+        }
+    }
+
     async fn mark_freeze(&self, frozen: bool, actor: &str, reason: &str) -> Result<bool, String> {
-        let was = !matches!(self.gateway.read_freeze().await, FreezeSeen::None);
-        if was != frozen {
+        let seen = self.gateway.read_freeze().await;
+        let was = !matches!(seen, FreezeSeen::None);
+        // One that cannot be read holds our own writes back for as long, and says nothing to anybody later.
+        let unknown = matches!(seen, FreezeSeen::Unreadable(_));
+        if was != frozen || unknown {
             self.gateway.write_freeze(frozen, actor, reason).await.map_err(|error| error.to_string())?;
         }
         Ok(was)
+    }
+
+    async fn release_all(&self, actor: &str) -> Result<Vec<GivenBack>, String> {
+        let report = self.gateway.release_all(actor, RELEASE_ALL).await.map_err(|e| e.to_string())?;
+        let back = |(key, outcome): (ObjectKey, ReleaseOutcome)| {
+            let held = match outcome {
+                ReleaseOutcome::Released | ReleaseOutcome::AlreadyReleased => None,
+                ReleaseOutcome::StillHeld(why) => Some(why),
+            };
+            GivenBack { object: key.to_string(), held }
+        };
+        Ok(report.objects.into_iter().map(back).collect())
     }
 }
 
@@ -206,6 +231,10 @@ fn leading(news: &LeaseNews) -> Leading {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use axum::http::StatusCode;
+
     use super::*;
 
     /// An order that is given again while the one before still looks replaces it, and what that one would
@@ -216,6 +245,43 @@ mod tests {
         let again = Duration::from_millis(u64::try_from(settings.refire_after.millis()).unwrap());
         let Timing { stop_deadline, restore_deadline, .. } = Timing::default();
         assert!(stop_deadline < again && restore_deadline < 2 * again);
+    }
+
+    /// An API server that knows no marker; its first answers are no answers. What is written is counted.
+    async fn marker_server(unreadable: usize) -> (Hands, Arc<AtomicUsize>) {
+        let (asked, written) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let counted = written.clone();
+        let answer = move |request: axum::extract::Request| {
+            let status = if asked.fetch_add(1, Ordering::SeqCst) < unreadable {
+                StatusCode::INTERNAL_SERVER_ERROR
+            } else if request.method() == http::Method::POST {
+                counted.fetch_add(1, Ordering::SeqCst);
+                StatusCode::CREATED
+            } else {
+                StatusCode::NOT_FOUND
+            };
+            let reason = if status == StatusCode::NOT_FOUND { "NotFound" } else { "InternalError" };
+            let said = serde_json::json!({"status": "Failure", "reason": reason, "code": status.as_u16()});
+            let body = if status.is_success() { serde_json::json!({"metadata": {}}) } else { said };
+            std::future::ready((status, axum::Json(body)))
+        };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(answer)).await });
+        let client = actions::gateway::client(kube::Config::new(url)).unwrap();
+        let settings = Settings::new("test", "breakerbox");
+        let gateway = Gateway::new(client, Live::new(), Arc::new(actions::now::SystemNow), settings);
+        (Hands::new(Arc::new(gateway), None), written)
+    }
+
+    #[tokio::test]
+    async fn a_marker_that_cannot_be_read_is_written_all_the_same_and_a_failure_is_told() {
+        let (hands, written) = marker_server(1).await;
+        hands.mark_freeze(true, "uid:0", "audit").await.unwrap();
+        assert_eq!(written.load(Ordering::SeqCst), 1, "nobody knew that it said frozen");
+        let (hands, written) = marker_server(usize::MAX).await;
+        hands.mark_freeze(true, "uid:0", "audit").await.unwrap_err();
+        assert_eq!(written.load(Ordering::SeqCst), 0);
     }
 
     #[test]

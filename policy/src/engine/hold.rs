@@ -273,6 +273,9 @@ impl Engine {
 
     /// What should be given back, and may not be written now, is somebody's production: a person must know.
     fn page_waiting(&mut self, target: &ObjectKey, out: &mut Outcome) {
+        if self.lowered_at.is_some() {
+            return; // it has just started, and may write in a moment
+        }
         let why = match (&self.clock_doubt, &self.posture.because) {
             (Some(doubt), _) => doubt.clone(),
             (None, Some(because)) => because.clone(),
@@ -288,9 +291,7 @@ impl Engine {
 
     /// What somebody else stopped is never given back by us (invariant 8).
     fn left_as_found(&mut self, target: &ObjectKey, out: &mut Outcome) {
-        let detail = "left as it was found: somebody else had stopped it".to_owned();
-        self.hold_becomes(target, HoldState::Released, detail, out);
-        self.holds.remove(target);
+        self.let_go(target, "left as it was found: somebody else had stopped it", out);
     }
 
     /// A pause without proof is fired again while its cause lasts, at most `max_attempts` times.
@@ -371,12 +372,24 @@ impl Engine {
             let detail = format!("it is being deleted while held{back}");
             return self.hold_becomes(key, HoldState::NotStopped, detail, out);
         }
-        if hold.state == HoldState::Verified
-            && !is_paused_at_zero(object)
-            && let Some(workload) = object.workload.clone()
-        {
+        if hold.orphan && !marked {
+            return self.let_go(key, "our marks were taken off", out);
+        }
+        if hold.state != HoldState::Verified || is_paused_at_zero(object) {
+            return;
+        }
+        if hold.foreign && !hold.holders.is_empty() {
+            // What stopped it was never ours: for whoever is still tripped it is an object like any other.
+            self.let_go(key, "whoever had stopped it took the pause off", out);
+        } else if let Some(workload) = object.workload.clone() {
             self.raised(key, &workload, "its pause was taken off", out);
         }
+    }
+
+    /// Holds it no more, without a write: there is nothing of ours on it.
+    fn let_go(&mut self, key: &ObjectKey, why: &str, out: &mut Outcome) {
+        self.hold_becomes(key, HoldState::Released, why.to_owned(), out);
+        self.holds.remove(key);
     }
 
     /// Another object under the name: what was ordered, proven or recorded of the old one says nothing of it.
@@ -384,9 +397,7 @@ impl Engine {
         let Some(hold) = self.holds.get_mut(key) else { return };
         (hold.uid, hold.order) = (uid, OrderId::default());
         if !marked && (hold.orphan || !hold.is_active()) {
-            let detail = "the object was replaced; the new one does not carry our marks".to_owned();
-            self.hold_becomes(key, HoldState::Released, detail, out);
-            self.holds.remove(key);
+            self.let_go(key, "the object was replaced; the new one does not carry our marks", out);
         } else if hold.is_active() && !hold.orphan {
             (hold.prior, hold.foreign, hold.attempt) = (None, false, 0);
             let detail = "the object was replaced while held".to_owned();
@@ -397,9 +408,7 @@ impl Engine {
     fn object_gone(&mut self, key: &ObjectKey, out: &mut Outcome) {
         let Some(hold) = self.holds.get(key) else { return };
         if hold.holders.is_empty() || hold.orphan {
-            let detail = "the object is gone".to_owned();
-            self.hold_becomes(key, HoldState::Released, detail, out);
-            self.holds.remove(key);
+            self.let_go(key, "the object is gone", out);
         } else if hold.state != HoldState::NotStopped {
             let detail = "the object was deleted while held; its workload may run on".to_owned();
             self.hold_becomes(key, HoldState::NotStopped, detail, out);
@@ -412,8 +421,16 @@ impl Engine {
         let mut hold = Hold::new(object.uid.clone(), "".into(), self.now);
         hold.holders = holders.split(',').filter(|h| !h.is_empty()).map(Into::into).collect();
         hold.orphan = true;
-        hold.state = HoldState::Verified;
-        hold.detail = "found marked as ours at start; the journal does not know why".to_owned();
+        // Its other signs nobody has looked at; what runs is not called stopped.
+        let workload = object.workload.as_ref().and_then(|key| self.inventory.workloads.get(key));
+        let still = workload.is_some_and(|w| w.replicas == 0 && w.status_replicas == 0);
+        let (state, detail) = match still && is_paused_at_zero(object) {
+            true => (HoldState::Verified, "found marked as ours, at zero; the journal does not know why"),
+            false => {
+                (HoldState::NotStopped, "found marked as ours, not at zero; the journal does not know why")
+            }
+        };
+        (hold.state, hold.detail) = (state, detail.to_owned());
         self.holds.insert(key.clone(), hold);
         self.page_orphan(key, holders, out);
     }

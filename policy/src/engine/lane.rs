@@ -2,7 +2,8 @@
 //!
 //! Resolving an origin costs microseconds (globs, labels, price keys); a lane is found again by the
 //! origin's digest in a few nanoseconds. Lanes are a cache: bounded, thrown away whole when rules,
-//! prices or labels change, never part of a snapshot, never able to change a result.
+//! prices or labels change, never part of a snapshot, never able to change a result: so what holds only for a
+//! while, as that a source has brought more new subjects than it may in an hour, is asked anew for each batch.
 
 use std::sync::Arc;
 
@@ -82,6 +83,17 @@ pub(super) enum Meter {
     Unpriced(Arc<UnpricedReason>),
 }
 
+impl Meter {
+    /// The model that it prices; where there is no price, the one that was invoked.
+    pub fn model<'a>(&'a self, origin: &'a Origin) -> &'a str {
+        match self {
+            Self::Tokens(price) => &price.model,
+            Self::Instance(price) => &price.instance_type,
+            Self::Unpriced(_) => &origin.model,
+        }
+    }
+}
+
 /// All that decides a price: kind, tier, provider, account, region, served region, capacity, model.
 type TariffKey = (ChargeKind, Tier, [Box<str>; 6]);
 
@@ -128,9 +140,16 @@ impl Lanes {
         self.index.find(hash(digest_of(origin, kind)), |_| true).copied()
     }
 
-    fn add(&mut self, lane: Lane) -> u32 {
-        let (number, digest) = (u32::try_from(self.lanes.len()).unwrap_or(u32::MAX), lane.digest);
+    /// Adds a lane for the batch that is taken now; the next one does not find it.
+    fn add_for_now(&mut self, lane: Lane) -> u32 {
+        let number = u32::try_from(self.lanes.len()).unwrap_or(u32::MAX);
         self.lanes.push(lane);
+        number
+    }
+
+    fn add(&mut self, lane: Lane) -> u32 {
+        let digest = lane.digest;
+        let number = self.add_for_now(lane);
         let lanes = &self.lanes;
         self.index.insert_unique(hash(digest), number, |lane| hash(lanes[*lane as usize].digest));
         number
@@ -154,14 +173,17 @@ impl Engine {
         if let Some(lane) = self.lanes.find(digest) {
             return lane;
         }
-        let lane = self.resolve(&batch.source, who, kind, digest, out);
-        self.lanes.add(lane)
+        match self.resolve(&batch.source, who, kind, digest, out) {
+            Resolved::For(lane) => self.lanes.add(lane),
+            Resolved::ForNow(lane) => self.lanes.add_for_now(lane),
+        }
     }
 
     /// A batch whose rows point past its origins was built wrongly; its money still counts, as nobody's.
     fn lane_of_unknown_origin(&mut self, batch: &UsageBatch, kind: ChargeKind, out: &mut Outcome) -> u32 {
-        let lane = self.resolve(&batch.source, &Origin::default(), kind, digest_of(0, kind), out);
-        self.lanes.add(lane)
+        let nobody = self.resolve(&batch.source, &Origin::default(), kind, digest_of(0, kind), out);
+        let (Resolved::For(lane) | Resolved::ForNow(lane)) = nobody;
+        self.lanes.add_for_now(lane)
     }
 
     fn resolve(
@@ -171,24 +193,28 @@ impl Engine {
         kind: ChargeKind,
         digest: [u32; 4],
         out: &mut Outcome,
-    ) -> Lane {
+    ) -> Resolved {
         let tariff = self.tariff(origin, kind);
-        let model: Arc<str> = match &self.lanes.tariffs[tariff as usize].meter {
-            Meter::Tokens(price) => price.model.as_str().into(),
-            Meter::Instance(price) => price.instance_type.as_str().into(),
-            Meter::Unpriced(_) => (&*origin.model).into(),
-        };
+        let model: Arc<str> = self.lanes.tariffs[tariff as usize].meter.model(origin).into();
         let rules = Arc::clone(&self.rules);
-        let subject = attribute(&rules.attribution, origin, source, &model, &self.inventory);
+        let subject = self.subject(source, origin, &model);
         let mut slots = Vec::new();
+        let mut comer = Comer { subject: &subject, source, chosen: None, left_out: false };
         for (index, budget) in rules.budgets.iter().enumerate() {
             if selects(&budget.select, &subject, kind) {
-                self.enter(index, &subject, source, &mut slots, out);
+                self.enter(index, &mut comer, &mut slots, out);
             }
         }
+        let left_out = comer.left_out;
         let account = self.account(subject.trusted(field::TENANT), &model, out);
         self.note_over_cap(account, &slots);
-        Lane { digest, tariff, account, slots: Slots::new(&slots) }
+        let lane = Lane { digest, tariff, account, slots: Slots::new(&slots) };
+        if left_out { Resolved::ForNow(lane) } else { Resolved::For(lane) }
+    }
+
+    /// Who or what an origin is.
+    pub(super) fn subject(&self, source: &str, origin: &Origin, model: &str) -> Subject {
+        attribute(&self.rules.attribution, origin, source, model, &self.inventory)
     }
 
     /// The tariff of an origin.
@@ -212,20 +238,13 @@ impl Engine {
     }
 
     /// Adds the breaker of a budget for this subject, then those of the budgets that it is within.
-    fn enter(
-        &mut self,
-        index: usize,
-        subject: &Subject,
-        source: &str,
-        slots: &mut Vec<u32>,
-        out: &mut Outcome,
-    ) {
+    fn enter(&mut self, index: usize, comer: &mut Comer<'_>, slots: &mut Vec<u32>, out: &mut Outcome) {
         let rules = Arc::clone(&self.rules);
         let mut next = Some(index);
         // A parent chain cannot be longer than the list of budgets; the loader refuses cycles.
         for _ in 0..rules.budgets.len() {
             let Some(budget) = next.and_then(|i| rules.budgets.get(i)) else { return };
-            let slot = self.slot(next.unwrap_or(0), budget, subject, source, out);
+            let slot = self.slot(next.unwrap_or(0), budget, comer, out);
             if !slots.contains(&slot) {
                 slots.push(slot);
             }
@@ -237,21 +256,16 @@ impl Engine {
     }
 
     /// The breaker of a budget for this subject, made when first met.
-    fn slot(
-        &mut self,
-        index: usize,
-        budget: &Budget,
-        subject: &Subject,
-        source: &str,
-        out: &mut Outcome,
-    ) -> u32 {
+    fn slot(&mut self, index: usize, budget: &Budget, comer: &mut Comer<'_>, out: &mut Outcome) -> u32 {
+        let subject = comer.subject;
         let mut values: Box<[InstanceValue]> = budget.per_each.iter().map(|f| value(subject, f)).collect();
         let mut name = breaker_name(budget, &values);
         if let Some(slot) = self.slot_of(&name) {
             return slot;
         }
         let chosen = budget.per_each.iter().any(|f| subject.get(f).is_some_and(|a| a.chosen));
-        if !budget.per_each.is_empty() && !self.admit_subject(source, chosen, out) {
+        if !budget.per_each.is_empty() && !self.admit(comer, chosen, out) {
+            comer.left_out = true;
             values = budget.per_each.iter().map(|_| NOBODY).collect();
             name = breaker_name(budget, &values);
             if let Some(slot) = self.slot_of(&name) {
@@ -259,6 +273,18 @@ impl Engine {
             }
         }
         self.make_slot(index, budget, name, values)
+    }
+
+    /// Whether somebody new may have a breaker; one subject is one, under however many budgets.
+    fn admit(&mut self, comer: &mut Comer<'_>, chosen: bool, out: &mut Outcome) -> bool {
+        match comer.chosen {
+            Some(admitted) if chosen && self.has_room() => admitted,
+            _ => {
+                let admitted = self.admit_subject(comer.source, chosen, out);
+                comer.chosen = comer.chosen.or(chosen.then_some(admitted));
+                admitted
+            }
+        }
     }
 
     fn make_slot(
@@ -277,6 +303,22 @@ impl Engine {
         self.set_mark(slot);
         slot
     }
+}
+
+/// Whom an origin is about, on the way to the breakers.
+struct Comer<'a> {
+    subject: &'a Subject,
+    source: &'a str,
+    /// Whether the source may bring another name that callers chose, once that was asked.
+    chosen: Option<bool>,
+    /// A breaker was not made, and the money is nobody's.
+    left_out: bool,
+}
+
+/// What an origin resolves to: until rules, prices or labels change, or for one batch.
+enum Resolved {
+    For(Lane),
+    ForNow(Lane),
 }
 
 const NOBODY: InstanceValue = InstanceValue { value: None, trust: Trust::Trusted };

@@ -36,7 +36,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::breaker::{Cold, Hot};
 use crate::decision::{Decision, DecisionKind, Notice, Order};
-use crate::fact::{Clock, Fact, Posture, RefusedReason, Settings, UsageOutcome};
+use crate::fact::{Clock, Fact, Posture, Quantities, RefusedReason, Settings, UsageOutcome};
 use crate::id::{DecisionId, OrderId};
 use crate::inventory::{Inventory, ObjectKey};
 use crate::ledger::Seen;
@@ -44,6 +44,7 @@ use crate::money::Money;
 use crate::page::PageTopic;
 use crate::price::PriceBook;
 use crate::rule::{Mode, RuleSet};
+use crate::subject::Subject;
 use crate::time::{Span, Timestamp};
 
 pub use explain::{NotTripped, NotTrippedReason};
@@ -95,6 +96,12 @@ pub struct Letter {
     pub occurred_at: Timestamp,
     /// What it would have cost, where it has a price.
     pub amount: Option<Money>,
+    /// Its file, and the byte offset of its end there (decompressed), where the source has files.
+    pub place: Option<(Box<str>, u64)>,
+    /// What was used.
+    pub quantities: Quantities,
+    /// Who used it, and which model.
+    pub subject: Subject,
 }
 
 /// Charges of one tenant and model in one minute of event time.
@@ -163,6 +170,8 @@ pub struct Engine {
     /// Last time that a late charge was taken or the clocks disagreed: no burn is measured across it.
     steady_since: Timestamp,
     posture: Posture,
+    /// Since when it may do less than before, until people have been told.
+    lowered_at: Option<Timestamp>,
     rules: Arc<RuleSet>,
     /// The prices that count, whole: a later version's embedded book must not change what a replay gives.
     book: PriceBook,
@@ -184,8 +193,6 @@ pub struct Engine {
     counters: Counters,
     sources: BTreeMap<Box<str>, SourceStatus>,
     holds: BTreeMap<ObjectKey, Hold>,
-    /// Accounts whose charges count as `unattributed` in some budget, though they have a tenant.
-    over_cap: BTreeSet<u32>,
     /// By breaker and episode.
     returns: BTreeMap<(Box<str>, Timestamp), tell::Returns>,
     exempt: BTreeMap<ObjectKey, Timestamp>,
@@ -196,6 +203,9 @@ pub struct Engine {
     next_order: OrderId,
     inventory_changed: bool,
     // Made anew from the above.
+    /// Accounts whose charges count as `unattributed` in some budget, though they have a tenant: for `explain`
+    /// alone. When a lane is resolved depends on a cache, so it is no part of the state.
+    over_cap: BTreeSet<u32>,
     index: index::Index,
     accounts: FixedMap<(Option<Arc<str>>, Arc<str>), u32>,
     lanes: lane::Lanes,
@@ -213,6 +223,7 @@ impl Engine {
             now: Timestamp::default(),
             last_clock: None,
             clock_doubt: None,
+            lowered_at: None,
             steady_since: Timestamp::MIN,
             posture: Posture { ceiling: Mode::Observe, because: None },
             rules: Arc::default(),
@@ -271,7 +282,7 @@ impl Engine {
     fn take(&mut self, fact: &Fact, out: &mut Outcome) {
         match fact {
             Fact::Tick => self.tick(out),
-            Fact::Started(posture) | Fact::Posture(posture) => self.take_posture(posture, out),
+            Fact::Started(posture) | Fact::Posture(posture) => self.take_posture(posture),
             Fact::Usage(batch) => {
                 let outcomes = self.take_usage(batch, out);
                 out.usage.push(outcomes);

@@ -37,6 +37,11 @@ impl Positions {
         own.map(|((_, file), read)| (file.clone(), *read)).collect()
     }
 
+    /// Files of all sources.
+    pub(super) fn len(&self) -> usize {
+        self.files.len()
+    }
+
     /// Whether a row that ends there was never read, for certain.
     pub(super) fn prove_new(&self, source: &str, file: &str, end: u64, occurred_at: Timestamp) -> bool {
         self.files.get(&(source.into(), file.into())).is_none_or(|read| end > read.end)

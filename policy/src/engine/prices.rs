@@ -29,27 +29,30 @@ pub(super) struct Past {
 }
 
 impl Engine {
-    /// Prices change for new facts only; what was booked stays.
-    pub(super) fn change_prices(&mut self, rules: &RuleSet, first: bool, out: &mut Outcome) {
+    /// Prices change for new facts only; what was booked stays. False where a figure is refused, and all stays as
+    /// it is: each is judged against the last one that was accepted, not against the embedded one.
+    pub(super) fn change_prices(&mut self, rules: &RuleSet, first: bool, out: &mut Outcome) -> bool {
         if rules.prices == self.rules.prices && !first {
-            return;
+            return true;
         }
-        // Each figure is judged against the last one that was accepted, not against the embedded one.
         match PriceBook::embedded().with_overrides_after(&rules.prices, &self.book) {
             Ok(book) => {
                 let before = std::mem::replace(&mut self.book, book);
                 if !first {
                     self.keep_book(before, rules);
                 }
+                true
             }
             Err(issues) => {
                 let detail = format!(
-                    "{} prices were refused and the old book stays: {}",
+                    "the new rules are not taken, and those before stay in force: of their prices {} are refused, \
+                     {}",
                     issues.len(),
                     issues.first().map_or(String::new(), ToString::to_string)
                 );
                 let kind = DecisionKind::Page { topic: PageTopic::RuleChange, detail };
-                self.page_once("prices", Span::from_hours(1), kind, out);
+                self.page_once(&format!("prices {}", rules.id), Span::from_hours(1), kind, out);
+                false
             }
         }
     }

@@ -69,11 +69,16 @@ impl Engine {
         }
     }
 
-    /// Reversed twice, contested the third time. A foreign or orphaned hold is never fought over.
+    /// Reversed twice, contested the third time. A foreign or orphaned hold is never fought over; that it runs
+    /// is told.
     pub(super) fn raised(&mut self, target: &ObjectKey, workload: &ObjectKey, seen: &str, out: &mut Outcome) {
         let Some(hold) = self.holds.get(target) else { return };
-        if hold.foreign || hold.orphan || hold.holders.is_empty() {
+        if hold.holders.is_empty() {
             return;
+        }
+        if hold.foreign || hold.orphan {
+            let detail = format!("{seen}; the pause is not known to be ours, and nothing is reversed");
+            return self.hold_becomes(target, HoldState::NotStopped, detail, out);
         }
         let raises = hold.raises + 1;
         if raises > MOST_REVERSALS {

@@ -27,7 +27,10 @@ impl Engine {
         let kept = self.kept_budgets(rules);
         let modes: BTreeMap<u16, Mode> =
             kept.iter().map(|(old, new)| (*new, self.rules.budgets[usize::from(*old)].mode)).collect();
-        self.change_prices(rules, first, out);
+        // A set is whole or not used.
+        if !self.change_prices(rules, first, out) {
+            return;
+        }
         self.rules = Arc::new(rules.clone());
         self.override_ends = self.next_override_end();
         self.keep_slots(&kept);

@@ -28,7 +28,7 @@ use super::tell::Returns;
 use super::{Counters, Engine, SourceStatus, Spend};
 
 /// Format of the bytes. Raised with every change of a type that is written.
-const VERSION: u32 = 5;
+const VERSION: u32 = 6;
 
 /// Why bytes are no snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -53,6 +53,7 @@ struct State<'a> {
     last_clock: Option<Clock>,
     clock_doubt: Cow<'a, Option<String>>,
     steady_since: Timestamp,
+    lowered_at: Option<Timestamp>,
     posture: Cow<'a, Posture>,
     rules: Cow<'a, RuleSet>,
     book: Cow<'a, PriceBook>,
@@ -70,7 +71,6 @@ struct State<'a> {
     counters: Cow<'a, Counters>,
     sources: Cow<'a, BTreeMap<Box<str>, SourceStatus>>,
     holds: Cow<'a, BTreeMap<ObjectKey, Hold>>,
-    over_cap: Cow<'a, BTreeSet<u32>>,
     returns: Cow<'a, BTreeMap<(Box<str>, Timestamp), Returns>>,
     exempt: Cow<'a, BTreeMap<ObjectKey, Timestamp>>,
     stops: Cow<'a, VecDeque<Stop>>,
@@ -91,6 +91,7 @@ impl Engine {
             last_clock: self.last_clock,
             clock_doubt: Cow::Borrowed(&self.clock_doubt),
             steady_since: self.steady_since,
+            lowered_at: self.lowered_at,
             posture: Cow::Borrowed(&self.posture),
             rules: Cow::Borrowed(&self.rules),
             book: Cow::Borrowed(&self.book),
@@ -108,7 +109,6 @@ impl Engine {
             counters: Cow::Borrowed(&self.counters),
             sources: Cow::Borrowed(&self.sources),
             holds: Cow::Borrowed(&self.holds),
-            over_cap: Cow::Borrowed(&self.over_cap),
             returns: Cow::Borrowed(&self.returns),
             exempt: Cow::Borrowed(&self.exempt),
             stops: Cow::Borrowed(&self.stops),
@@ -146,6 +146,7 @@ impl Engine {
         engine.last_clock = state.last_clock;
         engine.clock_doubt = state.clock_doubt.into_owned();
         engine.steady_since = state.steady_since;
+        engine.lowered_at = state.lowered_at;
         engine.posture = state.posture.into_owned();
         engine.rules = Arc::new(state.rules.into_owned());
         engine.book = state.book.into_owned();
@@ -163,7 +164,6 @@ impl Engine {
         engine.counters = state.counters.into_owned();
         engine.sources = state.sources.into_owned();
         engine.holds = state.holds.into_owned();
-        engine.over_cap = state.over_cap.into_owned();
         engine.returns = state.returns.into_owned();
         engine.exempt = state.exempt.into_owned();
         engine.stops = state.stops.into_owned();

@@ -295,6 +295,12 @@ impl Engine {
             if let Some(hold) = self.holds.get_mut(target).filter(|h| h.is_active()) {
                 hold.holders.insert(holder.clone());
                 hold.approved_by = hold.approved_by.take().or(approved_by.map(str::to_owned));
+                if hold.orphan {
+                    // Found at start: that it stands is said by its marks alone, and the trip needs a proof.
+                    let detail = "held already, and not known why; to be proven".to_owned();
+                    self.hold_becomes(target, HoldState::Ordered, detail, out);
+                    self.give_order(target, Effect::PauseToZero, out);
+                }
             }
         }
         let budget = self.budget_of(slot).name.clone();

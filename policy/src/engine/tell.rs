@@ -10,7 +10,7 @@ use crate::decision::{BreakerRef, Decision, DecisionKind, HoldState, Notice, Sev
 use crate::id::DecisionId;
 use crate::inventory::ObjectKey;
 use crate::page::PageTopic;
-use crate::rule::{Act, Budget, Mode};
+use crate::rule::{Act, Budget, Mode, OnStale};
 use crate::time::{Span, Timestamp};
 
 use super::hold::{GIVEN_BACK, Hold};
@@ -72,7 +72,7 @@ impl Engine {
     }
 
     fn tell_breaker(&mut self, slot: u32, decision: &Decision, out: &mut Outcome) {
-        let routes = routes_for(self.budget_of(slot), &decision.kind);
+        let routes = routes_for(self.budget_of(slot), is_warning(&decision.kind));
         let name = self.cold[slot as usize].name.clone();
         let targets = self.states_of(&name, &decision.kind);
         let Some(breaker) = decision.why.breaker.clone() else { return };
@@ -134,7 +134,8 @@ impl Engine {
         }
         let budget = breaker.name.split('/').next().unwrap_or("");
         let routes = self.rules.budgets.iter().find(|b| &*b.name == budget);
-        let routes = routes.map(|b| routes_for(b, &decision.kind)).unwrap_or_else(|| self.page_routes());
+        let routes =
+            routes.map(|b| routes_for(b, is_warning(&decision.kind))).unwrap_or_else(|| self.page_routes());
         self.tell(routes, decision, &breaker, targets, Times::default(), out);
     }
 
@@ -201,14 +202,25 @@ impl Engine {
 
     /// A page about ourselves: goes out in every mode, and the same one again only after a quiet time.
     pub(super) fn page_once(&mut self, key: &str, quiet: Span, kind: DecisionKind, out: &mut Outcome) {
-        if self.paged.get(key).is_some_and(|until| self.now < *until) {
-            return;
+        if self.is_due(key, quiet) {
+            self.page(kind, out);
         }
-        self.paged.insert(key.into(), self.now.plus(quiet));
-        self.page(kind, out);
+    }
+
+    /// Whether a page of that key may go out; the next one only after the quiet time.
+    pub(super) fn is_due(&mut self, key: &str, quiet: Span) -> bool {
+        let due = self.paged.get(key).is_none_or(|until| self.now >= *until);
+        if due {
+            self.paged.insert(key.into(), self.now.plus(quiet));
+        }
+        due
     }
 
     pub(super) fn page(&mut self, kind: DecisionKind, out: &mut Outcome) {
+        self.page_on(self.page_routes(), kind, out);
+    }
+
+    pub(super) fn page_on(&mut self, routes: BTreeSet<Box<str>>, kind: DecisionKind, out: &mut Outcome) {
         let breaker = BreakerRef { name: "breakerbox".into(), start: self.now, end: self.now };
         let why = Why {
             rules: self.rules.id.clone(),
@@ -218,7 +230,6 @@ impl Engine {
             ..Why::default()
         };
         let decision = self.numbered(kind, self.posture.ceiling, why);
-        let routes = self.page_routes();
         self.tell(routes, &decision, &breaker, Vec::new(), Times::default(), out);
         out.decisions.push(decision);
     }
@@ -229,6 +240,18 @@ impl Engine {
              until a person decides: `breakerbox release {key}`"
         );
         self.page(DecisionKind::Page { topic: PageTopic::Orphans, detail }, out);
+    }
+
+    /// Where silence of a source is told: where all pages go, and where budgets with `onStale: alert` have
+    /// theirs go that may send messages.
+    pub(super) fn routes_of_silence(&self) -> BTreeSet<Box<str>> {
+        let mut routes = self.page_routes();
+        for budget in self.rules.budgets.iter().filter(|budget| budget.on_stale == OnStale::Alert) {
+            if budget.mode.min(self.posture.ceiling) >= Mode::Alert {
+                routes.extend(routes_for(budget, false));
+            }
+        }
+        routes
     }
 
     /// The guardrail's page route, else every route: a page must not go nowhere.
@@ -247,7 +270,7 @@ fn is_given_back_for(hold: &Hold, crossing: &(Box<str>, Timestamp)) -> bool {
 }
 
 /// Warnings go where `onWarn` says, the rest where `onTrip` says; each stands in for the other.
-fn routes_for(budget: &Budget, kind: &DecisionKind) -> BTreeSet<Box<str>> {
+fn routes_for(budget: &Budget, warning: bool) -> BTreeSet<Box<str>> {
     let named = |acts: &[Act]| -> BTreeSet<Box<str>> {
         acts.iter()
             .filter_map(|act| match act {
@@ -257,9 +280,12 @@ fn routes_for(budget: &Budget, kind: &DecisionKind) -> BTreeSet<Box<str>> {
             .collect()
     };
     let (warn, trip) = (named(&budget.on_warn), named(&budget.on_trip));
-    let warning = matches!(kind, DecisionKind::Warned { .. });
     let (first, second) = if warning { (warn, trip) } else { (trip, warn) };
     if first.is_empty() { second } else { first }
+}
+
+const fn is_warning(kind: &DecisionKind) -> bool {
+    matches!(kind, DecisionKind::Warned { .. })
 }
 
 fn severity(kind: &DecisionKind) -> Severity {
@@ -267,6 +293,7 @@ fn severity(kind: &DecisionKind) -> Severity {
         DecisionKind::Warned { .. } | DecisionKind::Arming { .. } | DecisionKind::BreachedAfterClose => {
             Severity::Warning
         }
+        DecisionKind::Page { topic: PageTopic::SourceHeard, .. } => Severity::Info,
         DecisionKind::Tripped { .. } | DecisionKind::Withheld { .. } | DecisionKind::Page { .. } => {
             Severity::Critical
         }

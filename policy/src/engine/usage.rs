@@ -8,6 +8,7 @@ use crate::money::Money;
 use crate::page::PageTopic;
 use crate::price::Amount;
 use crate::rule::WindowSpec;
+use crate::subject::Subject;
 use crate::time::{Span, Timestamp};
 
 use super::lane::{Meter, kind_of};
@@ -45,6 +46,7 @@ pub(super) struct Posting<'a> {
 impl Engine {
     pub(super) fn take_usage(&mut self, batch: &UsageBatch, out: &mut Outcome) -> Vec<UsageOutcome> {
         self.hear(&batch.source, true);
+        self.end_silence(&batch.source, out);
         self.lanes.bound();
         let mut lanes = std::mem::take(&mut self.scratch);
         lanes.clear();
@@ -336,10 +338,14 @@ impl Engine {
         out: &mut Outcome,
     ) -> UsageOutcome {
         *self.counters.refused.entry(reason).or_default() += 1;
-        let amount = batch.origins.get(row.origin as usize).and_then(|origin| {
-            let meter = super::lane::meter(&self.book, origin, kind_of(&row.quantities));
-            price(&meter, &row.quantities).ok().map(|amount| amount.money)
-        });
+        let (amount, subject) = match batch.origins.get(row.origin as usize) {
+            Some(origin) => {
+                let meter = super::lane::meter(&self.book, origin, kind_of(&row.quantities));
+                let amount = price(&meter, &row.quantities).ok().map(|amount| amount.money);
+                (amount, self.subject(&batch.source, origin, meter.model(origin)))
+            }
+            None => (None, Subject::default()),
+        };
         let refused = self.counters.refused_amount;
         self.counters.refused_amount = refused.saturating_add(amount.unwrap_or(Money::ZERO));
         out.letters.push(Letter {
@@ -348,15 +354,23 @@ impl Engine {
             reason,
             occurred_at: row.occurred_at,
             amount,
+            place: place(batch, row).map(|(file, end)| (file.into(), end)),
+            quantities: row.quantities,
+            subject,
         });
         UsageOutcome::Refused(reason)
     }
 
     fn is_new_by_position(&self, batch: &UsageBatch, row: &Usage) -> bool {
-        let Some(position) = row.position else { return false };
-        let Some(file) = batch.files.get(position.file as usize) else { return false };
-        self.positions.prove_new(&batch.source, file, position.end, row.occurred_at)
+        place(batch, row)
+            .is_some_and(|(file, end)| self.positions.prove_new(&batch.source, file, end, row.occurred_at))
     }
+}
+
+/// The file of a row, and where it ends there.
+fn place<'a>(batch: &'a UsageBatch, row: &Usage) -> Option<(&'a str, u64)> {
+    let position = row.position?;
+    Some((batch.files.get(position.file as usize)?, position.end))
 }
 
 /// Where the lane of a row's origin and kind is remembered while its batch is taken.

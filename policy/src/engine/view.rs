@@ -43,6 +43,8 @@ pub struct View {
     pub counters: Counters,
     /// Ids remembered.
     pub remembered: usize,
+    /// Log files of which it is known how far they were read.
+    pub files: usize,
 }
 
 /// One breaker.
@@ -124,6 +126,7 @@ impl Engine {
             spend: self.spend.clone(),
             counters: self.counters.clone(),
             remembered: self.seen.len(),
+            files: self.positions.len(),
         }
     }
 

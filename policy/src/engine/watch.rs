@@ -3,6 +3,7 @@
 use crate::decision::DecisionKind;
 use crate::fact::{Clock, Posture, SourceHealth, SourceState, Trouble};
 use crate::page::PageTopic;
+use crate::rule::RuleSet;
 use crate::time::{Span, Timestamp};
 
 use super::{Engine, Outcome};
@@ -12,6 +13,9 @@ const MOST_BREAKERS: usize = 1 << 20;
 
 /// Ids of usage remembered at most, besides those of the last two hours: together some 2 to 4 GB.
 const MOST_IDS: usize = 1 << 26;
+
+/// A daemon that may do less than before for so long is paged.
+const LOWERED_SETTLES: Span = Span::from_secs(60);
 
 /// A page about the same thing again at the earliest after this.
 const QUIET: Span = Span::from_hours(1);
@@ -29,11 +33,15 @@ pub struct SourceStatus {
     pub broken: Option<String>,
     /// Why it counts as stale.
     pub stale: Option<String>,
+    /// Somebody was told so, and is to be told of the end.
+    pub(super) silence_told: bool,
+    /// Since when a rule says for how long it may be silent.
+    pub(super) watched_since: Option<Timestamp>,
     /// New subjects that it brought in the current hour.
     pub(super) new_subjects: u32,
     /// That hour.
     pub(super) hour: i64,
-    /// Subjects that went to `unattributed` because of the cap.
+    /// How often a subject went to `unattributed` because of the cap: once for each batch that brought it.
     pub over_cap: u64,
 }
 
@@ -70,21 +78,29 @@ impl Engine {
         self.page(DecisionKind::Page { topic: PageTopic::Clock, detail }, out);
     }
 
-    pub(super) fn take_posture(&mut self, posture: &Posture, out: &mut Outcome) {
+    pub(super) fn take_posture(&mut self, posture: &Posture) {
         if self.posture == *posture {
             return;
         }
-        let lowered = posture.ceiling < self.posture.ceiling;
-        self.posture = posture.clone();
-        if lowered && let Some(because) = &posture.because {
-            let detail = format!("the daemon may only {} now: {because}", posture.ceiling.word());
-            self.page_once(
-                &format!("posture {detail}"),
-                QUIET,
-                DecisionKind::Page { topic: PageTopic::Posture, detail },
-                out,
-            );
+        if posture.ceiling > self.posture.ceiling {
+            self.lowered_at = None;
+        } else if posture.ceiling < self.posture.ceiling && posture.because.is_some() {
+            self.lowered_at = self.lowered_at.or(Some(self.now));
         }
+        self.posture = posture.clone();
+    }
+
+    /// Less than before, and for so long that it is no mere restart: the Lease of a daemon that was killed ends
+    /// by itself, and nobody is woken for that.
+    fn page_posture(&mut self, out: &mut Outcome) {
+        if self.lowered_at.is_none_or(|at| self.now < at.plus(LOWERED_SETTLES)) {
+            return;
+        }
+        self.lowered_at = None;
+        let because = self.posture.because.as_deref().unwrap_or("it was configured so");
+        let detail = format!("the daemon may only {} now: {because}", self.posture.ceiling.word());
+        let kind = DecisionKind::Page { topic: PageTopic::Posture, detail };
+        self.page_once("posture", QUIET, kind, out);
     }
 
     pub(super) fn hear(&mut self, source: &str, usage: bool) {
@@ -96,8 +112,18 @@ impl Engine {
             status.broken = None;
             if usage {
                 status.usage_at = Some(self.now);
-                status.stale = None;
             }
+        }
+    }
+
+    /// A source brought what it is there for: its silence is over, and whoever knew of it is told.
+    pub(super) fn end_silence(&mut self, source: &str, out: &mut Outcome) {
+        let Some(status) = self.sources.get_mut(source) else { return };
+        let Some(why) = status.stale.take() else { return };
+        if std::mem::take(&mut status.silence_told) {
+            let detail = format!("source `{source}` is heard again; before, it {why}");
+            let kind = DecisionKind::Page { topic: PageTopic::SourceHeard, detail };
+            self.page_on(self.routes_of_silence(), kind, out);
         }
     }
 
@@ -115,7 +141,9 @@ impl Engine {
                 if let Some(status) = self.sources.get_mut(&health.source) {
                     status.broken = Some(why.clone());
                 }
-                self.page_source(&health.source, &format!("cannot be read: {why}"), out);
+                if self.is_due(&format!("source {} {why}", health.source), QUIET) {
+                    self.page_source(&health.source, &format!("cannot be read: {why}"), out);
+                }
             }
             SourceState::TrafficSeenElsewhere(signal) => {
                 self.stale(&health.source, &format!("silent although {signal}"), out);
@@ -123,6 +151,7 @@ impl Engine {
         }
         if health.source.as_ref() == KUBERNETES && !matches!(health.state, SourceState::Broken(_)) {
             self.inventory.heard_at = Some(self.now);
+            self.end_silence(KUBERNETES, out);
         }
     }
 
@@ -131,19 +160,28 @@ impl Engine {
         self.page_once(&format!("trouble {detail}"), QUIET, DecisionKind::Page { topic, detail }, out);
     }
 
+    /// Told once, and of a source that falls silent again and again once in a quiet time: a silence that
+    /// outlasts that time is told at its end.
     fn stale(&mut self, source: &str, why: &str, out: &mut Outcome) {
         let Some(status) = self.sources.get_mut(source) else { return };
-        if status.stale.as_deref() == Some(why) {
-            return;
-        }
         status.stale = Some(why.to_owned());
-        self.page_source(source, why, out);
+        if !status.silence_told && self.is_due(&format!("silent {source}"), QUIET) {
+            if let Some(status) = self.sources.get_mut(source) {
+                status.silence_told = true;
+            }
+            self.page_source(source, why, out);
+        }
     }
 
     fn page_source(&mut self, source: &str, why: &str, out: &mut Outcome) {
         let detail = format!("source `{source}` {why}; what it should bring is unknown, not zero");
         let kind = DecisionKind::Page { topic: PageTopic::SourceStale, detail };
-        self.page_once(&format!("source {source} {why}"), QUIET, kind, out);
+        self.page_on(self.routes_of_silence(), kind, out);
+    }
+
+    /// Whether there may be one more breaker.
+    pub(super) fn has_room(&self) -> bool {
+        self.hot.len() < MOST_BREAKERS
     }
 
     /// A new subject from a source; false when the source brings more than it may in an hour of those whose
@@ -151,7 +189,7 @@ impl Engine {
     /// token or the cluster gives are not made up, and a flood of others must not keep them from their budget.
     pub(super) fn admit_subject(&mut self, source: &str, chosen: bool, out: &mut Outcome) -> bool {
         let most = self.rules.attribution.max_new_subjects_per_source;
-        let full = self.hot.len() >= MOST_BREAKERS;
+        let full = !self.has_room();
         let hour = self.now.millis().div_euclid(3_600_000);
         let status = self.sources.entry(source.into()).or_default();
         if status.hour != hour {
@@ -191,6 +229,7 @@ impl Engine {
         self.lapse_reservations();
         self.forget_the_past(MOST_IDS, out);
         self.watch_sources(out);
+        self.page_posture(out);
         self.end_overrides(out);
         let armed: Vec<u32> = self.armed.iter().copied().collect();
         for slot in armed {
@@ -233,16 +272,37 @@ impl Engine {
         self.page_once("ids", QUIET, DecisionKind::Page { topic, detail }, out);
     }
 
-    /// A source is stale when its rule says for how long it may be silent; the cluster, when it has holds
-    /// or targets to watch.
+    /// Sources whose silence is no longer of interest; of one that only its rule had named, nothing is left.
+    fn forget_unwatched(&mut self, rules: &RuleSet) {
+        let watched = |name: &str| rules.sources.get(name).is_some_and(|rule| rule.stale_after.is_some());
+        self.sources.retain(|name, status| {
+            if status.watched_since.is_none() || watched(name) {
+                return true;
+            }
+            (status.watched_since, status.stale, status.silence_told) = (None, None, false);
+            status.heard_at.is_some()
+        });
+    }
+
+    /// A source is stale when it brought no usage for longer than its rule says. One that never brought any is
+    /// counted from when its rule came into force: a wrong path and a token that nobody uses are silent from
+    /// the beginning, however often the folder is listed. The cluster brings no usage, and need only be heard.
     fn watch_sources(&mut self, out: &mut Outcome) {
         let rules = std::sync::Arc::clone(&self.rules);
+        self.forget_unwatched(&rules);
         for (name, rule) in &rules.sources {
             let Some(after) = rule.stale_after else { continue };
-            let Some(status) = self.sources.get(name) else { continue };
-            let last = status.usage_at.or(status.heard_at);
-            if last.is_some_and(|at| self.now.since(at) > after) {
-                self.stale(name, &format!("brought nothing for longer than {after}"), out);
+            let status = self.sources.entry(name.clone()).or_default();
+            let since = *status.watched_since.get_or_insert(self.now);
+            let last = if &**name == KUBERNETES { self.inventory.heard_at } else { status.usage_at };
+            if self.now.since(last.unwrap_or(since)) > after {
+                let why = match last {
+                    Some(_) => format!("brought nothing for longer than {after}"),
+                    None => format!(
+                        "never brought usage, watched for longer than {after}: a wrong path or token?"
+                    ),
+                };
+                self.stale(name, &why, out);
             }
         }
         if self.inventory.heard_at.is_some() && self.is_inventory_stale() {

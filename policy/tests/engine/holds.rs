@@ -5,7 +5,7 @@ use policy::fact::{CommandKind, Fact, GuardAnswer, GuardCheck, Receipt, ReceiptO
 use policy::inventory::InventoryChange;
 use policy::rule::Mode;
 
-use crate::world::{World, daily, inventory, scaled_object};
+use crate::world::{World, daily, deployment, inventory, scaled_object};
 
 fn two_budgets() -> World {
     let mut tight = daily("tight", "50", Mode::Enforce);
@@ -52,6 +52,42 @@ fn what_somebody_else_stopped_is_adopted_and_left_as_it_was() {
     world.pass("12h");
     assert!(world.orders.is_empty(), "not ours to give back");
     assert_eq!(world.hold("acme"), None);
+}
+
+/// acme is over its limit, and somebody had paused its object at zero before.
+fn stopped_by_somebody() -> World {
+    let mut world = World::new();
+    world.paused("acme", true);
+    world.scale("acme", 0);
+    world.spend("acme", "51");
+    let order = world.orders[0].id;
+    world.receipt(order, ReceiptOutcome::AlreadySo { by: "kubectl".to_owned() });
+    assert_eq!(world.hold("acme"), Some(HoldState::Verified));
+    world.orders.clear();
+    world
+}
+
+#[test]
+fn what_somebody_else_stopped_and_starts_again_is_stopped_by_us() {
+    let mut world = stopped_by_somebody();
+    world.paused("acme", false);
+    world.pass("1s");
+    assert_eq!(world.ordered(), ["pause acme/api"]);
+    assert_eq!(world.hold("acme"), Some(HoldState::Ordered));
+    world.obey_all();
+    world.pass("12h");
+    assert_eq!(world.ordered(), ["restore acme/api"], "ours to give back now");
+}
+
+#[test]
+fn what_runs_on_under_somebody_elses_pause_is_not_called_stopped() {
+    let mut world = stopped_by_somebody();
+    world.scale("acme", 2);
+    assert!(world.orders.is_empty(), "not ours to reverse");
+    assert_eq!(world.hold("acme"), Some(HoldState::NotStopped));
+    let last = world.notices.last().unwrap();
+    assert!(!last.progress);
+    assert_eq!(last.targets, [(scaled_object("acme"), HoldState::NotStopped)]);
 }
 
 #[test]
@@ -190,8 +226,8 @@ fn a_released_object_is_exempt_for_the_window() {
     assert_eq!(world.ordered(), ["pause acme/api"], "a new window, a new trip");
 }
 
-#[test]
-fn a_marked_object_that_the_journal_does_not_know_stays_stopped_and_is_paged() {
+/// acme's object carries marks of ours that the journal does not know; its workload has that many replicas.
+fn marked_by_nobody(replicas: u32) -> World {
     let mut world = World::new();
     let mut all = inventory(&["acme", "blue"]);
     let object = all.scaled_objects.get_mut(&scaled_object("acme")).unwrap();
@@ -203,13 +239,52 @@ fn a_marked_object_that_the_journal_does_not_know_stays_stopped_and_is_paged() {
     ] {
         object.annotations.insert(key.into(), value.into());
     }
+    let workload = all.workloads.get_mut(&deployment("acme")).unwrap();
+    (workload.replicas, workload.status_replicas) = (replicas, replicas);
     world.take(vec![Fact::Inventory(InventoryChange::Snapshot(all))]);
+    world
+}
+
+#[test]
+fn a_marked_object_that_the_journal_does_not_know_stays_stopped_and_is_paged() {
+    let mut world = marked_by_nobody(0);
     world.pass("13h");
     assert!(world.orders.is_empty());
     assert_eq!(world.hold("acme"), Some(HoldState::Verified));
     assert!(world.pages().iter().any(|p| p.contains("breakerbox release ScaledObject/acme/api")));
     world.command(CommandKind::Release { target: scaled_object("acme") });
     assert_eq!(world.ordered(), ["restore acme/api"]);
+}
+
+#[test]
+fn a_marked_object_that_runs_is_not_called_stopped() {
+    let mut world = marked_by_nobody(3);
+    world.pass("1s");
+    assert!(world.orders.is_empty());
+    assert_eq!(world.hold("acme"), Some(HoldState::NotStopped));
+}
+
+#[test]
+fn a_marked_object_whose_marks_people_took_off_is_held_no_more_and_stopped_like_any_other() {
+    let mut world = marked_by_nobody(0);
+    world.take(vec![Fact::Inventory(InventoryChange::Snapshot(inventory(&["acme", "blue"])))]);
+    assert_eq!(world.hold("acme"), None);
+    world.spend("acme", "51");
+    assert_eq!(world.ordered(), ["pause acme/api"]);
+}
+
+#[test]
+fn a_breaker_that_joins_a_hold_which_nobody_knows_has_it_proven() {
+    let mut world = marked_by_nobody(0);
+    world.spend("acme", "51");
+    assert_eq!(world.ordered(), ["pause acme/api"], "it stands already, and is only proven");
+    assert_eq!(world.hold("acme"), Some(HoldState::Ordered));
+    let order = world.orders.remove(0).id;
+    let took = policy::time::Span::from_millis(150);
+    world.receipt(order, ReceiptOutcome::Verified { signs: Vec::new(), took });
+    assert_eq!(world.hold("acme"), Some(HoldState::Verified));
+    world.pass("13h");
+    assert!(world.orders.is_empty(), "who held it before is not known, so a person gives it back");
 }
 
 #[test]

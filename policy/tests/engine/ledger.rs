@@ -1,7 +1,7 @@
 //! Adding up: once, exactly, in any order.
 
 use policy::engine::Engine;
-use policy::fact::{Fact, FilesGone, Position, RefusedReason, UsageFlags, UsageOutcome};
+use policy::fact::{Fact, FilesGone, Position, Quantities, RefusedReason, UsageFlags, UsageOutcome};
 use policy::rule::Mode;
 use policy::time::{Span, Timestamp};
 
@@ -89,7 +89,11 @@ fn a_fact_from_the_future_is_refused_with_its_price_and_never_clamped() {
     let ahead = world.clock.wall.plus(Span::from_mins(6));
     let outcome = world.take(vec![world.usage("a", "acme", "60", ahead, false)]);
     assert_eq!(outcome.usage, [[UsageOutcome::Refused(RefusedReason::TooFarAhead)]]);
-    assert_eq!((outcome.letters[0].amount, &*outcome.letters[0].key), (Some(usd("60")), "a"));
+    let letter = &outcome.letters[0];
+    assert_eq!((letter.amount, &*letter.key), (Some(usd("60")), "a"));
+    assert_eq!(letter.subject.trusted("tenant"), Some("acme"));
+    assert!(matches!(letter.quantities, Quantities::Tokens(t) if t.input == 60_000_000));
+    assert_eq!(letter.place, None, "it was pushed");
     assert_eq!(world.sum("tenant-daily/acme"), usd("0"));
 }
 
@@ -128,7 +132,9 @@ fn a_file_that_was_forgotten_counts_no_second_time_and_what_is_newer_than_it_sti
     assert_eq!(outcome.usage, [[UsageOutcome::Accepted]; 3]);
 
     let files = vec!["a".into(), "never-seen".into()];
+    assert_eq!(world.engine.view(now).files, 2);
     world.take(vec![Fact::FilesGone(FilesGone { source: "gateway".into(), files })]);
+    assert_eq!(world.engine.view(now).files, 1, "what is kept is shown");
     let known: Vec<_> = world.engine.positions_of("gateway").into_keys().collect();
     assert_eq!(known, ["b".into()]);
     world.engine = Engine::restore(&world.engine.snapshot()).unwrap();
@@ -137,6 +143,8 @@ fn a_file_that_was_forgotten_counts_no_second_time_and_what_is_newer_than_it_sti
     let again: Vec<_> = first[..2].iter().flat_map(|fact| world.take(vec![fact.clone()]).letters).collect();
     let reasons: Vec<_> = again.iter().map(|letter| (letter.reason, letter.amount)).collect();
     assert_eq!(reasons, [(RefusedReason::TooLate, Some(usd("10"))); 2]);
+    let places: Vec<_> = again.iter().map(|letter| letter.place.clone().unwrap()).collect();
+    assert_eq!(places, [("a".into(), 700), ("a".into(), 1400)]);
     // Under a new name, too.
     let copy = row(&world, "c", old(40), 1400);
     let newer =

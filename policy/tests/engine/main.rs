@@ -15,6 +15,7 @@ mod restarts;
 mod rolling;
 mod safety;
 mod sharing;
+mod sources;
 mod survey;
 mod trips;
 mod widened;

@@ -1,6 +1,7 @@
 //! What must never stop anything.
 
 use policy::decision::DecisionKind;
+use policy::engine::Engine;
 use policy::fact::{CommandKind, Fact, GuardCheck, Posture};
 use policy::page::PageTopic;
 use policy::rule::Mode;
@@ -93,6 +94,7 @@ fn a_price_that_multiplies_arms_and_waits_until_the_old_price_too_would_have_tri
         usd("2"),
         "twenty times dearer is refused, and the old price stays"
     );
+    assert_eq!(&*world.engine.rules().id, "r1", "with all the other rules of the set");
     assert!(world.pages().iter().any(|p| p.contains("dollar-per-million")), "{:?}", world.pages());
     dearer.id = "r3".into();
     dearer.prices.accept = dearer.prices.models.keys().cloned().collect();
@@ -156,6 +158,76 @@ fn made_up_tenants_are_capped_and_counted_as_nobodys() {
     assert_eq!(world.pages().len(), 1);
     world.spend("acme", "51");
     assert_eq!(world.ordered(), ["pause acme/api"], "whom an operator named has a budget all the same");
+}
+
+/// The same with a cap of ten, under two budgets for each tenant.
+fn capped_at_ten() -> World {
+    let budgets = vec![daily("tenant-daily", "50", Mode::Enforce), daily("wide", "90", Mode::Observe)];
+    let mut world = World::with(budgets);
+    let mut rules = world.rules.clone();
+    rules.id = "r2".into();
+    let (principal, fields) = ("111122223333:role/gateway".into(), vec!["tenant".into()]);
+    rules.attribution.max_new_subjects_per_source = 10;
+    rules.attribution.delegates =
+        vec![policy::rule::Delegate { principal, fields, place: Default::default() }];
+    world.reload(rules);
+    world
+}
+
+#[test]
+fn a_daemon_that_is_held_back_for_long_is_paged_and_one_that_only_restarts_is_not() {
+    let mut world = World::new();
+    let posture = |ceiling, because: Option<&str>| {
+        Fact::Posture(Posture { ceiling, because: because.map(str::to_owned) })
+    };
+    let no_lease = posture(Mode::Observe, Some("it is not known yet who holds it"));
+    world.take(vec![no_lease.clone()]);
+    world.pass("20s");
+    world.take(vec![posture(Mode::Enforce, None)]);
+    world.pass("2m");
+    assert_eq!(world.pages(), [""; 0], "a Lease that a killed daemon held ends after 15 s");
+    world.take(vec![no_lease]);
+    world.pass("20s");
+    world.take(vec![posture(Mode::Observe, Some("`other` holds it"))]);
+    world.pass("41s");
+    let pages = world.pages();
+    assert!(pages.len() == 1 && pages[0].contains("only observe now: `other` holds it"), "{pages:?}");
+    world.pass("10m");
+    assert_eq!(world.pages().len(), 1, "once");
+}
+
+#[test]
+fn the_cap_counts_subjects_and_lets_the_rest_in_with_the_next_hour() {
+    let mut world = capped_at_ten();
+    for n in 0..15 {
+        take_named(&mut world, &format!("a{n}"), &format!("t{n}"));
+    }
+    assert_eq!(world.engine.breaker_count(), 22, "ten tenants under two budgets, and unattributed");
+    take_named(&mut world, "again", "t12");
+    assert_eq!(world.engine.breaker_count(), 22);
+    world.pass("1h");
+    take_named(&mut world, "b12", "t12");
+    assert_eq!(world.engine.breaker_count(), 24, "a real tenant is not nobody for ever");
+}
+
+#[test]
+fn whom_the_cap_left_out_is_left_out_the_same_after_a_restart_from_a_snapshot() {
+    let mut world = capped_at_ten();
+    for n in 0..15 {
+        take_named(&mut world, &format!("a{n}"), &format!("t{n}"));
+    }
+    let mut other = capped_at_ten();
+    other.engine = Engine::restore(&world.engine.snapshot()).unwrap();
+    other.clock = world.clock;
+    for span in ["1s", "1h"] {
+        for world in [&mut world, &mut other] {
+            for n in 8..15 {
+                take_named(world, &format!("{span}{n}"), &format!("t{n}"));
+            }
+            world.pass(span);
+        }
+        assert!(world.engine.snapshot() == other.engine.snapshot(), "the same bytes after {span}");
+    }
 }
 
 /// A usage of a model that somebody made up.
