@@ -55,10 +55,16 @@ impl LeaseSettings {
         }
     }
 
-    /// How long we act on one renewal: two thirds of the duration, so that a request that was on its way
-    /// has ended before another leads.
+    /// How long we act on one renewal: two thirds of the duration. The rest is [`Self::spare`].
     fn trusted(&self) -> Duration {
         self.duration * 2 / 3
+    }
+
+    /// How long from our last act until another may lead. A write that the guard let through at the last moment
+    /// must have ended by then, so the gateway gives up earlier ([`crate::gateway::Settings::write_timeout`]).
+    #[must_use]
+    pub fn spare(&self) -> Duration {
+        self.duration.saturating_sub(self.trusted())
     }
 }
 
@@ -296,5 +302,18 @@ fn won(written: Result<Lease, ApiError>, asked_at: Instant) -> Result<Tried, Api
         Ok(_) => Ok(Tried::Leads { asked_at }),
         Err(error) if error.code() == Some(409) => Ok(Tried::Raced),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_has_ended_before_another_may_lead() {
+        let write = crate::gateway::Settings::new("test", "breakerbox").write_timeout;
+        let lease = LeaseSettings::new("breakerbox", "a");
+        assert!(write < lease.spare(), "{write:?} of {:?}", lease.spare());
+        assert_eq!(lease.trusted() + lease.spare(), lease.duration);
     }
 }

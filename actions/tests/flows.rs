@@ -488,6 +488,21 @@ async fn release_all_gives_nothing_back_when_it_cannot_freeze() {
     assert_eq!(fake.replicas("shop"), 0);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_is_not_answered_is_given_up_by_the_time_that_writes_have() {
+    let (fake, ..) = held().await;
+    let actor = Actor::with(fake.client(), quick(), |s| s.write_timeout = Duration::from_millis(100));
+    fake.state().before_write.push_back(Box::new(|_| {}));
+    let (go_on, held_up) = std::sync::mpsc::channel::<()>();
+    fake.state().before_write.push_back(Box::new(move |_| {
+        let _ = held_up.recv();
+    }));
+    let report = actor.gateway.release_all("ann", "false stop").await.unwrap();
+    drop(go_on);
+    let [(_, ReleaseOutcome::StillHeld(why))] = &report.objects[..] else { panic!("{report:?}") };
+    assert!(why.contains("100ms"), "{why}");
+}
+
 #[tokio::test]
 async fn marked_objects_tell_a_daemon_without_a_journal_what_it_holds() {
     let (_fake, actor, uid) = held().await;

@@ -51,8 +51,11 @@ pub struct Settings {
     pub keda_deployment: String,
     /// `keda.version` of the configuration, where no Deployment tells.
     pub keda_version: Option<String>,
-    /// How long one request may take. Default 10 s; a pod's usual termination grace is not part of it.
+    /// How long one read may take. Default 10 s; a pod's usual termination grace is not part of it.
     pub request_timeout: Duration,
+    /// How long one write may take from the guard's yes on. Default 4 s: less than
+    /// [`crate::lease::LeaseSettings::spare`], so that it has ended before another leads.
+    pub write_timeout: Duration,
 }
 
 impl Settings {
@@ -68,6 +71,7 @@ impl Settings {
             keda_deployment: "keda-operator".to_owned(),
             keda_version: None,
             request_timeout: Duration::from_secs(10),
+            write_timeout: Duration::from_secs(4),
         }
     }
 }
@@ -178,5 +182,13 @@ impl Gateway {
         request: impl Future<Output = Result<T, kube::Error>>,
     ) -> Result<T, ApiError> {
         ApiError::within(self.settings.request_timeout, what, request).await
+    }
+
+    async fn ask_to_write<T>(
+        &self,
+        what: &str,
+        request: impl Future<Output = Result<T, kube::Error>>,
+    ) -> Result<T, ApiError> {
+        ApiError::within(self.settings.write_timeout, what, request).await
     }
 }

@@ -39,7 +39,7 @@ impl Gateway {
         let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
         let patch = Patch::Apply(&body);
         let what = format!("apply {}", pass.key);
-        let object = self.ask(&what, api.patch(&pass.key.name, &params, &patch)).await?;
+        let object = self.ask_to_write(&what, api.patch(&pass.key.name, &params, &patch)).await?;
         Ok(Seen::read(&pass.key, object))
     }
 
@@ -52,8 +52,9 @@ impl Gateway {
             Api::namespaced_with(self.client.clone(), &key.namespace, &workload::resource(key));
         let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
         let zero = scale.at_zero();
-        let written =
-            self.ask(&format!("scale {key} to 0"), api.replace_scale(&key.name, &params, &zero)).await?;
+        let written = self
+            .ask_to_write(&format!("scale {key} to 0"), api.replace_scale(&key.name, &params, &zero))
+            .await?;
         Ok(ScaleSeen::read(key, written))
     }
 }

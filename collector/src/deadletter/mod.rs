@@ -255,7 +255,7 @@ fn refused(letter: &engine::Letter) -> Letter<'_> {
 
 /// Whether two lines tell of the same record; how it is told may differ from version to version.
 fn is_same(one: &serde_json::Value, other: &serde_json::Value) -> bool {
-    ["source", "reason", "id", "occurred_at"].iter().all(|name| one[name] == other[name])
+    ["source", "reason", "id", "occurred_at", "file", "end"].iter().all(|name| one[name] == other[name])
 }
 
 /// Said for the first of each source and reason; the rest is in the letters and in a counter.
@@ -383,8 +383,8 @@ mod tests {
             reason: RefusedReason::TooLate,
             occurred_at: Timestamp::from_millis(0),
             amount: None,
-            place: None,
-            quantities: Quantities::Nothing,
+            place: Some(("a.jsonl#1".into(), 700)),
+            quantities: Quantities::Tokens(TokenCounts::default()),
             subject: Subject::default(),
         };
         let both = [refused("r1"), refused("r2")];
