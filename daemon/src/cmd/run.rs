@@ -28,10 +28,10 @@ pub(super) async fn run(common: &Common, args: &RunArgs) -> Outcome {
         .await
         .map_err(|error| Failure::new(COULD_NOT, format!("error: {error:#}")))?;
     deps.every.apart = true;
-    let mut running = App::new(config, deps).start().await.map_err(|error| failed_start(&error))?;
-    // Before it says that it runs: whoever reads that may stop it, and it must drain.
+    // Awaited from here on: who is told that it runs may end it at once, and that is to be a drain too.
     let signals =
         signal(SignalKind::terminate()).and_then(|term| Ok((term, signal(SignalKind::interrupt())?)));
+    let mut running = App::new(config, deps).start().await.map_err(|error| failed_start(&error))?;
     tracing::info!(listen = %running.addr, socket = %running.socket.display(), "running");
     let stop = async {
         match signals {
