@@ -30,6 +30,9 @@ const TIMES_1000: &str = "{models: {us.anthropic.claude-sonnet-4-6: {input: 3300
 const ACCEPTED: &str = "{models: {us.anthropic.claude-sonnet-4-6: {input: 3300 USD per 1M tokens}}, \
                         accept: [us.anthropic.claude-sonnet-4-6]}";
 
+const USUAL_ACCEPTED: &str = "{models: {us.anthropic.claude-sonnet-4-6: {input: 3.30 USD per 1M tokens}}, \
+                              accept: [us.anthropic.claude-sonnet-4-6]}";
+
 /// The days of a month that ended two weeks ago, each far over its limit.
 fn last_month(site: &Site, name: &str, days: std::ops::Range<i64>) -> Result<()> {
     let now = Timestamp::parse_rfc3339(&now()?)?;
@@ -147,8 +150,11 @@ async fn a_thousandfold_price(stage: &Stage) -> Result<()> {
     let dear = wait_breaker(stage, "tenant-daily/dear", |b| b["facts"] == 1).await?;
     assert_eq!(dear["state"], "Arming", "{dear}");
     stage.told("dear", "it says what it waits for", |m| gist(m).starts_with("arming")).await?;
+    // A thousandth is as far away, and a set is whole or not used.
     stage.rules(&rules("50 USD", USUAL))?;
-    stage.status("the usual price is back", |s| s["rules_current"] == true && s["rules"] == before).await?;
+    let dear = stage.status("it is refused too", |s| s["rules_current"] == false).await?["rules"].clone();
+    stage.rules(&rules("50 USD", USUAL_ACCEPTED))?;
+    stage.status("the usual price is back", |s| s["rules_current"] == true && s["rules"] != dear).await?;
     nothing_is_stopped(stage, &["dear"]).await
 }
 
