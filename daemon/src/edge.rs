@@ -63,6 +63,9 @@ pub trait Actuator: Send + Sync {
     /// install; answers whether it said frozen before.
     async fn mark_freeze(&self, frozen: bool, actor: &str, reason: &str) -> Result<bool, String>;
 
+    /// The clock of the API server, in whole seconds. An error means that nobody knows.
+    async fn server_clock(&self) -> Result<Timestamp, String>;
+
     /// What the freeze marker says, where it says frozen. An error means that nobody knows.
     async fn freeze_mark(&self) -> Result<Option<String>, String>;
 

@@ -17,6 +17,7 @@ pub mod marker;
 pub mod observe;
 pub mod replay;
 pub mod rules;
+pub mod server_clock;
 pub mod turn;
 pub mod wiring;
 

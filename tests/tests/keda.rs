@@ -12,7 +12,7 @@ use actions::keda::Timing;
 use actions::keda::release::ReleaseOutcome;
 use actions::lease::{Candidate, LeaseNews, LeaseSettings};
 use actions::live::Live;
-use actions::now::SystemNow;
+use actions::now::{Now as _, SystemNow};
 use anyhow::Result;
 use async_trait::async_trait;
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -291,5 +291,14 @@ async fn of_two_candidates_for_one_lease_one_leads_and_the_other_follows_when_it
     assert!(live.leads());
     drop(std::mem::replace(stop, tokio::sync::oneshot::channel().0));
     task.await??;
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_api_servers_clock_is_read_off_its_answers() -> Result<()> {
+    let actor = Actor::new(daemon_client(Cluster::shared().await?).await?, timing());
+    let said = actor.gateway.server_clock().await.map_err(anyhow::Error::msg)?;
+    let apart = SystemNow.wall().since(said).millis().abs();
+    assert!(apart < 5_000, "one machine, one clock: {apart} ms");
     Ok(())
 }

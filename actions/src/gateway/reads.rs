@@ -11,6 +11,7 @@ use kube::Api;
 use kube::api::ListParams;
 use kube::core::DynamicObject;
 use policy::inventory::ObjectKey;
+use policy::time::Timestamp;
 use tokio::time::Instant;
 
 use super::Gateway;
@@ -117,6 +118,22 @@ impl Gateway {
             }
             (Err(error), _) => Err(error.to_string()),
         }
+    }
+
+    /// The API server's clock, by the `Date` of an answer, in whole seconds. What else the answer says, a refusal
+    /// too, does not matter.
+    ///
+    /// # Errors
+    /// It did not answer, or without a `Date`; for people.
+    pub async fn server_clock(&self) -> Result<Timestamp, String> {
+        let request = http::Request::get("/version").body(kube::client::Body::empty());
+        let request = request.map_err(|error| error.to_string())?;
+        let what = "read the API server's clock";
+        let answer = self.ask(what, self.client.send(request)).await.map_err(|error| error.to_string())?;
+        let date = answer.headers().get(http::header::DATE).and_then(|date| date.to_str().ok());
+        let date = date.and_then(|date| chrono::DateTime::parse_from_rfc2822(date).ok());
+        date.map(|at| Timestamp::from_millis(at.timestamp_millis()))
+            .ok_or_else(|| "the API server's answer has no `Date`".to_owned())
     }
 
     /// Every ScaledObject that carries marks of this installation: for the start of the daemon and for

@@ -28,6 +28,7 @@ use crate::marker::FreezeMarker;
 use crate::observe::Observed;
 use crate::replay::{Replayed, replay};
 use crate::rules::{Compiled, Watcher};
+use crate::server_clock;
 use crate::turn::{Handle, Parts, Telling, Turn, TurnError};
 
 /// Envelopes that wait for the turn. Each may hold thousands of rows; more would only be a longer wait.
@@ -160,6 +161,9 @@ impl App {
         };
         tasks.spawn(reload.run());
         tasks.spawn(marker.clone().follow(handle.clone(), stop.clone()));
+        if let Some(actuator) = deps.actuator.clone() {
+            tasks.spawn(server_clock::follow(actuator, deps.clock.clone(), handle.clone(), stop.clone()));
+        }
         let (end, ended) = watch::channel(None);
         if let Some(leading) = deps.leading {
             tasks.spawn(follow_lease(leading, circumstances, handle.clone(), end, may, stop.clone()));

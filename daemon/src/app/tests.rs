@@ -73,6 +73,7 @@ struct Hand {
     marker: Mutex<Result<bool, String>>,
     /// What the marker says while it says frozen.
     says: Mutex<String>,
+    server_clock: Mutex<Result<Timestamp, String>>,
     release: Mutex<Result<Vec<GivenBack>, String>>,
 }
 
@@ -90,6 +91,9 @@ impl Actuator for Hand {
         let was = marker.clone()?;
         *marker = Ok(frozen);
         Ok(was)
+    }
+    async fn server_clock(&self) -> Result<Timestamp, String> {
+        self.server_clock.lock().unwrap().clone()
     }
     async fn freeze_mark(&self) -> Result<Option<String>, String> {
         let said = self.marker.lock().unwrap().clone()?;
@@ -155,6 +159,7 @@ impl World {
                 seeded: Mutex::default(),
                 marker: Mutex::new(Ok(false)),
                 says: Mutex::new("night shift (alice)".to_owned()),
+                server_clock: Mutex::new(Err("no answer".to_owned())),
                 release: Mutex::new(Ok(vec![])),
             }),
             mouth: Arc::new(Mouth { known: Mutex::default(), told: tell, fail: Mutex::new(None) }),
@@ -762,6 +767,28 @@ async fn what_the_clusters_marker_says_is_heard_at_start_and_followed_to_its_end
     let marker = crate::marker::FreezeMarker::new(&world.config(), Some(world.hand.clone()));
     marker.take_cluster(&running.handle).await.unwrap();
     assert!(until(&running, |_| true).await.freeze.unwrap().contains("audit"));
+    running.drain().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_in_doubt_is_cleared_by_the_api_servers_and_by_none_that_says_otherwise() {
+    let mut world = World::new();
+    let running = world.run().await;
+    // An hour forward, and the monotonic clock stands: somebody set it, or it was wrong before.
+    let later = noon().plus(Span::from_hours(1));
+    world.clock.set_wall(later);
+    until(&running, |status| status.clock_doubt.is_some()).await;
+    let judge = |said: Result<Timestamp, String>| {
+        *world.hand.server_clock.lock().unwrap() = said;
+        let (hand, clock, handle) = (world.hand.clone(), world.clock.clone(), running.handle.clone());
+        async move { crate::server_clock::judge(&*hand, &*clock, &handle).await.unwrap() }
+    };
+    for wrong in [Err("no answer".to_owned()), Ok(noon()), Ok(later.plus(Span::from_secs(10)))] {
+        judge(wrong).await;
+        assert!(until(&running, |_| true).await.clock_doubt.is_some());
+    }
+    judge(Ok(later.minus(Span::from_secs(1)))).await;
+    until(&running, |status| status.clock_doubt.is_none()).await;
     running.drain().await.unwrap();
 }
 

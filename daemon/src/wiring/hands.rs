@@ -149,6 +149,10 @@ impl Actuator for Hands {
         Ok(marked.into_iter().map(|object| object.key.to_string()).collect())
     }
 
+    async fn server_clock(&self) -> Result<Timestamp, String> {
+        self.gateway.server_clock().await
+    }
+
     async fn freeze_mark(&self) -> Result<Option<String>, String> {
         match self.gateway.read_freeze().await {
             FreezeSeen::None => Ok(None),
