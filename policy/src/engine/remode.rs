@@ -44,18 +44,15 @@ impl Engine {
 
     /// What the new mode changes for a breaker about which a person is asked.
     pub(super) fn mode_difference(&self, slot: u32, before: Mode) -> String {
-        let (hot, cold) = (&self.hot[slot as usize], &self.cold[slot as usize]);
-        let (after, place) = (self.budget_of(slot).mode, &self.budget_of(slot).trip_place);
-        format!(
-            "{} (mode {} before, {} now, spent {} of {}; {}:{})",
-            cold.name,
-            before.word(),
-            after.word(),
-            hot.sum,
-            cold.limit,
-            place.file,
-            place.line
-        )
+        let after = self.budget_of(slot).mode;
+        self.said_of(slot, &format!("mode {} before, {} now", before.word(), after.word()))
+    }
+
+    /// A tripped breaker in a page about a reload: what changed, what was spent, and where its rule stands.
+    fn said_of(&self, slot: u32, change: &str) -> String {
+        let (sum, cold) = (self.hot[slot as usize].sum, &self.cold[slot as usize]);
+        let place = &self.budget_of(slot).trip_place;
+        format!("{} ({change}, spent {sum} of {}; {}:{})", cold.name, cold.limit, place.file, place.line)
     }
 
     /// What each trip that stops something, now or later, is for under the rules in force.
@@ -91,22 +88,12 @@ impl Engine {
 
     /// What the new rules choose more for a breaker about which a person is asked.
     fn target_difference(&self, slot: u32, more: &[ObjectKey]) -> String {
-        let (hot, cold) = (&self.hot[slot as usize], &self.cold[slot as usize]);
-        let place = &self.budget_of(slot).trip_place;
         let named: Vec<String> = more.iter().take(MOST_OBJECTS).map(ToString::to_string).collect();
         let rest = match more.len().saturating_sub(MOST_OBJECTS) {
             0 => String::new(),
             rest => format!(" and {rest} more"),
         };
-        format!(
-            "{} (now also {}{rest}, spent {} of {}; {}:{})",
-            cold.name,
-            named.join(", "),
-            hot.sum,
-            cold.limit,
-            place.file,
-            place.line
-        )
+        self.said_of(slot, &format!("now also {}{rest}", named.join(", ")))
     }
 
     /// Tells once of a trip that nobody was told of, as it stands by now.
