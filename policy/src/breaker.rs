@@ -333,11 +333,28 @@ impl Side {
         u16::try_from(self.trips.len()).unwrap_or(u16::MAX)
     }
 
-    /// Adds to a window that is not the current one; gives it back.
-    pub fn add_window(&mut self, window: Window, amount: Money) -> &mut Closed {
-        if self.windows.len() >= CLOSED_WINDOWS && !self.windows.contains_key(&window.start) {
+    /// The window that an instant is in, where it begins at `end` or later: what was charged to it early.
+    #[must_use]
+    pub fn early(&self, end: Timestamp, at: Timestamp) -> Option<&Closed> {
+        self.windows.range(end..=at).next_back().map(|(_, early)| early).filter(|early| at < early.end)
+    }
+
+    /// Keeps a window that has ended.
+    pub fn close(&mut self, start: Timestamp, closed: Closed) {
+        self.make_room(start);
+        self.windows.insert(start, closed);
+    }
+
+    /// The oldest windows go where there is one too many.
+    fn make_room(&mut self, start: Timestamp) {
+        while self.windows.len() >= CLOSED_WINDOWS && !self.windows.contains_key(&start) {
             self.windows.pop_first();
         }
+    }
+
+    /// Adds to a window that is not the current one; gives it back.
+    pub fn add_window(&mut self, window: Window, amount: Money) -> &mut Closed {
+        self.make_room(window.start);
         let closed = self.windows.entry(window.start).or_insert(Closed {
             end: window.end,
             sum: Money::ZERO,

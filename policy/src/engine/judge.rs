@@ -228,7 +228,7 @@ impl Engine {
         if old.facts > 0 {
             let breached = old.sum >= cold.limit;
             let closed = Closed { end: old.window.end, sum: old.sum, facts: old.facts, breached };
-            cold.side().windows.insert(old.window.start, closed);
+            cold.side().close(old.window.start, closed);
         }
         cold.forget_window();
         cold.limit = cold.limit_of(budget, self.now);
@@ -239,6 +239,12 @@ impl Engine {
         self.set_mark(slot);
         self.release_if_due(slot, out);
         self.judge_new_window(slot, out);
+    }
+
+    /// Whether something was charged to a window that has not begun: time alone begins it.
+    fn has_early(&self, slot: u32) -> bool {
+        let (hot, cold) = (&self.hot[slot as usize], &self.cold[slot as usize]);
+        cold.side.as_ref().is_some_and(|side| side.windows.range(hot.window.end..).next().is_some())
     }
 
     /// Facts that came a little before midnight for the new day may already warn.
@@ -268,6 +274,7 @@ impl Engine {
             }
         }
         let keep = match &self.cold[at].state {
+            State::Clear | State::Warned if self.has_early(slot) => true,
             State::Clear => rolling.is_some() && self.cold[at].reset_mark.is_some(),
             State::Warned => rolling.is_some(),
             State::Arming { .. } | State::Tripped(_) => true,
