@@ -157,10 +157,16 @@ impl Engine {
 
     /// What is in the window of a breaker as of an instant.
     pub(super) fn in_window(&self, at: usize, now: Timestamp) -> Bucket {
-        if self.rolled(at, now) {
-            return Bucket::default();
-        }
         let (hot, cold) = (&self.hot[at], &self.cold[at]);
+        if self.rolled(at, now) {
+            // What came a little early is there already.
+            let early = cold.side.as_ref().and_then(|side| side.early(hot.window.end, now));
+            return early.map_or_else(Bucket::default, |early| Bucket {
+                sum: early.sum,
+                facts: early.facts,
+                ..Bucket::default()
+            });
+        }
         let slid = match (&self.rules.budgets[usize::from(cold.budget)].window, &cold.side) {
             (WindowSpec::Rolling(length), Some(side)) if self.clock_doubt.is_none() => {
                 side.slid(*length, now)

@@ -267,6 +267,9 @@ impl Engine {
                 let breach = closed_at <= self.now && !closed.breached && closed.sum >= limit;
                 closed.breached |= breach;
                 let closed: Closed = closed.clone();
+                if closed_at > self.now {
+                    self.armed.insert(slot); // it has not begun: its first tick looks at it
+                }
                 if breach {
                     self.breached_after_close(slot, window.start, &closed, posting, out);
                 }

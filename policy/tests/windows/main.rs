@@ -5,3 +5,4 @@ mod common;
 mod edges;
 mod every_zone;
 mod table;
+mod years;
