@@ -133,6 +133,8 @@ pub struct Closed {
     pub facts: u64,
     /// It was or turned out to be over its limit.
     pub breached: bool,
+    /// Usage without a price.
+    pub unpriced: u64,
 }
 
 /// State of the money.
@@ -354,16 +356,22 @@ impl Side {
 
     /// Adds to a window that is not the current one; gives it back.
     pub fn add_window(&mut self, window: Window, amount: Money) -> &mut Closed {
+        let closed = self.window(window);
+        closed.sum = closed.sum.saturating_add(amount);
+        closed.facts = closed.facts.saturating_add(1);
+        closed
+    }
+
+    /// A window that is not the current one, made where there is none.
+    pub fn window(&mut self, window: Window) -> &mut Closed {
         self.make_room(window.start);
-        let closed = self.windows.entry(window.start).or_insert(Closed {
+        self.windows.entry(window.start).or_insert(Closed {
             end: window.end,
             sum: Money::ZERO,
             facts: 0,
             breached: false,
-        });
-        closed.sum = closed.sum.saturating_add(amount);
-        closed.facts = closed.facts.saturating_add(1);
-        closed
+            unpriced: 0,
+        })
     }
 }
 

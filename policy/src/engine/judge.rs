@@ -225,9 +225,9 @@ impl Engine {
         let window = budget.window.at(self.now);
         let old = std::mem::replace(&mut self.hot[at], super::Hot::new(window));
         let cold = &mut self.cold[at];
-        if old.facts > 0 {
-            let breached = old.sum >= cold.limit;
-            let closed = Closed { end: old.window.end, sum: old.sum, facts: old.facts, breached };
+        if old.facts > 0 || cold.unpriced > 0 {
+            let (breached, unpriced) = (old.sum >= cold.limit, cold.unpriced);
+            let closed = Closed { end: old.window.end, sum: old.sum, facts: old.facts, breached, unpriced };
             cold.side().close(old.window.start, closed);
         }
         cold.forget_window();
@@ -235,6 +235,7 @@ impl Engine {
         if let Some(early) = cold.side.as_mut().and_then(|side| side.windows.remove(&window.start)) {
             self.hot[at].sum = early.sum;
             self.hot[at].facts = early.facts;
+            self.cold[at].unpriced = early.unpriced;
         }
         self.set_mark(slot);
         self.release_if_due(slot, out);

@@ -164,6 +164,7 @@ impl Engine {
             return early.map_or_else(Bucket::default, |early| Bucket {
                 sum: early.sum,
                 facts: early.facts,
+                unpriced: early.unpriced,
                 ..Bucket::default()
             });
         }

@@ -306,7 +306,7 @@ impl Engine {
         let model = std::sync::Arc::clone(&total.model);
         self.rollups.of(account, row.occurred_at, &mut out.rollups).unpriced += 1;
         for slot in slots {
-            self.note_unpriced(*slot, row.occurred_at);
+            self.note_unpriced(*slot, row.occurred_at, out);
         }
         self.page_unpriced(&model, what, out);
     }

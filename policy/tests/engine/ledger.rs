@@ -231,3 +231,26 @@ fn what_came_a_little_early_is_shown_and_judged_once_its_window_has_begun() {
     world.spend("acme", "0.01");
     assert_eq!(world.ordered(), ["pause acme/api"]);
 }
+
+/// A day in which all usage is without a price says so, though no charge has begun it.
+#[test]
+fn usage_without_a_price_is_counted_in_the_day_that_it_belongs_to() {
+    let mut world = World::new();
+    let unpriced = |world: &mut World, id: &str, at: Timestamp| {
+        let Fact::Usage(mut batch) = world.usage(id, "acme", "10", at, false) else { panic!("usage") };
+        batch.origins[0].model = "anthropic.claude-from-the-future".into();
+        batch.digests[0] += 1;
+        world.take(vec![Fact::Usage(batch)]);
+    };
+    let shown = |world: &World| world.engine.breaker("tenant-daily/acme", world.clock.wall).unwrap().unpriced;
+    let yesterday = world.clock.wall;
+    unpriced(&mut world, "a", yesterday);
+    assert_eq!(shown(&world), 1);
+    world.pass("13h");
+    let today = world.clock.wall;
+    unpriced(&mut world, "b", today);
+    unpriced(&mut world, "c", yesterday);
+    assert_eq!(shown(&world), 1, "of today, and not of yesterday");
+    world.spend("acme", "1");
+    assert_eq!(shown(&world), 1, "a charge forgets nothing of its own day");
+}

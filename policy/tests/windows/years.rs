@@ -90,6 +90,7 @@ fn used(dice: &mut Dice) -> Used {
     match dice.roll(16) {
         0 | 1 => Used::Pricey(count / 3),
         2 | 3 => Used::Gpu(1 + dice.roll(4 * HOUR)),
+        4 => Used::Unpriced(count),
         5 => Used::Nothing,
         _ => Used::Cheap(count),
     }
