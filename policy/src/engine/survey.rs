@@ -119,7 +119,7 @@ impl Engine {
 
     fn count(&self, survey: &mut Survey, at: usize, now: Timestamp) {
         let cold = &self.cold[at];
-        let (state, sum) = (cold.state.word(), self.in_window(at, now).sum);
+        let (state, sum) = (self.word_of(at, now), self.in_window(at, now).sum);
         let budget = &self.rules.budgets[usize::from(cold.budget)].name;
         if !survey.tallies.contains_key(budget) {
             survey.tallies.insert(budget.clone(), Tally::default());
@@ -153,6 +153,15 @@ impl Engine {
         let budget = &self.rules.budgets[usize::from(self.cold[at].budget)];
         let rolling = matches!(budget.window, WindowSpec::Rolling(_));
         !rolling && now >= self.hot[at].window.end && self.clock_doubt.is_none()
+    }
+
+    /// The state of a breaker as of an instant. What was warned of in a window that has ended is over with it,
+    /// though nothing has been charged to the next one.
+    pub(super) fn word_of(&self, at: usize, now: Timestamp) -> &'static str {
+        match &self.cold[at].state {
+            State::Clear | State::Warned if self.rolled(at, now) => State::Clear.word(),
+            state => state.word(),
+        }
     }
 
     /// What is in the window of a breaker as of an instant.
