@@ -348,6 +348,7 @@ impl Engine {
             }
         };
         if let Some(cause) = cause {
+            self.cold[at].warned = 0; // what comes now is told of again
             self.release(slot, cause, out);
         }
     }
