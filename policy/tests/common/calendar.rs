@@ -19,8 +19,6 @@ pub struct Unit {
     pub fiscal: u8,
 }
 
-pub const UNITS: [&str; 6] = ["hour", "day", "week", "month", "quarter", "year"];
-
 /// What the clocks of a zone show at an instant, and how far they are ahead of UTC.
 fn shown(zone: Tz, at: i64) -> (NaiveDateTime, i32) {
     let utc = DateTime::from_timestamp_millis(at).unwrap().naive_utc();

@@ -9,7 +9,7 @@ use policy::decision::DecisionKind;
 use policy::engine::Engine;
 use policy::fact::{Clock, Fact, Settings, UsageOutcome};
 
-use crate::common::calendar::{UNITS, Unit, known, window_of};
+use crate::common::calendar::{Unit, known, window_of};
 use crate::common::{KEY, Row, Used, at, ms, rules, usage};
 
 const ZONES: [&str; 4] = ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Africa/Casablanca"];
@@ -166,7 +166,7 @@ fn in_two_years_every_charge_is_counted_in_its_window_and_no_window_is_reset_but
         conclude(one, from, to);
     }
     assert!(all.iter().any(|one| one.late_breaches.len() > 20), "late facts brought closed windows over");
-    assert_eq!(all.len(), UNITS.len() * ZONES.len());
+    assert_eq!(all.len(), LIMITS.len() * ZONES.len());
 }
 
 /// No window was shown twice, none came back, and none was said to be over that is not, or twice.
