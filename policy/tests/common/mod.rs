@@ -88,6 +88,17 @@ pub struct Row {
     pub claims: Vec<(&'static str, String, bool)>,
 }
 
+/// The same on every run, and nobody chose it.
+pub struct Dice(pub u64);
+
+impl Dice {
+    /// 0 up to but without `sides`.
+    pub fn roll(&mut self, sides: i64) -> i64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        i64::try_from(self.0 >> 33).unwrap() % sides
+    }
+}
+
 /// A batch of rows.
 pub fn usage(source: &str, catching_up: bool, rows: &[Row]) -> Fact {
     let mut batch = UsageBatchBuilder::new(KEY, source, catching_up);

@@ -6,13 +6,14 @@ mod made;
 mod rule;
 mod side_by_side;
 mod slow;
+mod thousand;
 
 use proptest::prelude::*;
 
 /// `BREAKERBOX_CASES=100000 cargo test -p policy --test model` for a long run; `PROPTEST_RNG_SEED=…` for another
 /// one, or the same again: a failure says which case it was.
 fn cases() -> ProptestConfig {
-    let cases = std::env::var("BREAKERBOX_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(400);
+    let cases = std::env::var("BREAKERBOX_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(1000);
     ProptestConfig { cases, ..ProptestConfig::default() }
 }
 

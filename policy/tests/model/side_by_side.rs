@@ -60,10 +60,15 @@ impl Both {
             -1 => hour - self.model.now.rem_euclid(hour),
             after => after,
         };
-        self.model.now += after;
-        self.mono += u64::try_from(after).unwrap();
+        self.pass(after);
         let rows = self.rows(turn);
         self.take(turn.source, turn.catching_up, &rows, turn.tick);
+    }
+
+    /// Time passes, by both clocks.
+    pub fn pass(&mut self, millis: i64) {
+        self.model.now += millis;
+        self.mono += u64::try_from(millis).unwrap();
     }
 
     /// Gives both the same, and compares what they say.
@@ -117,9 +122,7 @@ fn said(outcome: &Outcome) -> BTreeMap<String, Vec<Said>> {
     let mut said: BTreeMap<String, Vec<Said>> = BTreeMap::new();
     for decision in &outcome.decisions {
         let says = match &decision.kind {
-            DecisionKind::Warned { threshold } => {
-                Says::Warned(u32::try_from(threshold.ppm() / 10_000).unwrap())
-            }
+            DecisionKind::Warned { threshold } => Says::Warned(threshold.ppm() / 10_000),
             DecisionKind::Arming { cause: ArmingCause::OnTimeFact } => Says::Arming(Waits::OnTimeFact),
             DecisionKind::Arming { cause: ArmingCause::RuleChange } => Says::Arming(Waits::RuleChange),
             DecisionKind::Arming { cause: ArmingCause::Grace(until) } => {

@@ -85,6 +85,8 @@ pub struct Model {
     taken: Vec<(&'static str, Row)>,
     pub breakers: BTreeMap<String, Breaker>,
     pub said: BTreeMap<String, Vec<Said>>,
+    /// Names of breakers by subject and kind of charge.
+    known: BTreeMap<(Subject, &'static str), Vec<String>>,
     last_tick: i64,
 }
 
@@ -134,14 +136,14 @@ impl Breaker {
         }
     }
 
-    /// State and limit as anybody is shown them: where its window has ended, those of the new one.
+    /// State and limit as anybody is shown them: where its window has ended, the new one has its own limit, and
+    /// nobody was warned in it.
     pub fn shown(&self, now: i64, rule: &Rule) -> (&'static str, i128) {
-        match self.state {
-            State::Clear | State::Warned if self.stands_in != self.window(now).0 => {
-                ("Clear", rule.limit(&self.subject, now))
-            }
-            state => (word(state), self.limit),
+        if self.stands_in == self.window(now).0 {
+            return (word(self.state), self.limit);
         }
+        let state = if self.state == State::Warned { State::Clear } else { self.state };
+        (word(state), rule.limit(&self.subject, now))
     }
 
     /// What a rolling window holds to the millisecond: at least, and at most.
@@ -154,7 +156,7 @@ impl Breaker {
 impl Model {
     pub fn new(rules: Vec<Rule>, now: i64) -> Self {
         let (taken, breakers, said) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
-        Self { rules, now, taken, breakers, said, last_tick: now }
+        Self { rules, now, taken, breakers, said, known: BTreeMap::new(), last_tick: now }
     }
 
     /// Usage comes; what becomes of each row.
@@ -190,7 +192,12 @@ impl Model {
     }
 
     /// Names of the breakers that a charge counts in, each once; they are made where there are none.
-    fn breakers_of(&mut self, subject: &Subject, kind: &str) -> Vec<String> {
+    fn breakers_of(&mut self, subject: &Subject, kind: &'static str) -> Vec<String> {
+        // Rules stay as they are, so what they say of somebody need be found once only.
+        let whom = (subject.clone(), kind);
+        if let Some(names) = self.known.get(&whom) {
+            return names.clone();
+        }
         let mut names = Vec::new();
         for (index, rule) in self.rules.iter().enumerate().filter(|(_, rule)| rule.selects(subject, kind)) {
             let mut next = Some((index, rule));
@@ -203,6 +210,7 @@ impl Model {
                 next = rule.within.map(|parent| (parent, &self.rules[parent]));
             }
         }
+        self.known.insert(whom, names.clone());
         names
     }
 
@@ -332,7 +340,8 @@ impl Model {
             // One that rests is moved on by its next charge.
             let (breaker, rule) = self.of(&name);
             let rests = matches!(breaker.state, State::Clear | State::Warned);
-            if !rests || breaker.total(rule.time, now).facts > 0 {
+            let ended = breaker.stands_in != breaker.window(now).0;
+            if ended && (!rests || breaker.total(rule.time, now).facts > 0) {
                 self.roll(&name);
             }
             self.forget_blame(&name);

@@ -10,7 +10,7 @@ use policy::engine::Engine;
 use policy::fact::{Clock, Fact, Settings, UsageOutcome};
 
 use crate::common::calendar::{Unit, known, window_of};
-use crate::common::{KEY, Row, Used, at, ms, rules, usage};
+use crate::common::{Dice, KEY, Row, Used, at, ms, rules, usage};
 
 const ZONES: [&str; 4] = ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Africa/Casablanca"];
 const HOUR: i64 = 3_600_000;
@@ -62,16 +62,6 @@ fn watched(from: i64, to: i64) -> (String, Vec<Watched>) {
         }
     }
     (text, all)
-}
-
-/// The same on every run, and nobody chose it.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: i64) -> i64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        i64::try_from(self.0 >> 33).unwrap() % sides
-    }
 }
 
 /// Mostly now, sometimes a little early, sometimes late by up to two days, sometimes where a window begins.
