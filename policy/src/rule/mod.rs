@@ -10,6 +10,7 @@ mod file;
 mod glob;
 mod node;
 mod read;
+pub mod trial;
 
 use std::collections::BTreeMap;
 use std::fmt;
