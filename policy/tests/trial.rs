@@ -46,6 +46,19 @@ fn every_kind_of_fact_and_of_expectation_holds_where_it_should() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// The first example of the language, as it stands there.
+#[test]
+fn the_example_of_the_design_passes_as_written() {
+    let text = include_str!("trials/design.yaml");
+    let rules =
+        compile(&[SourceFile { path: "design.yaml", text }]).unwrap_or_else(|all| panic!("{all}")).rules;
+    let file = SourceFile { path: "design.test.yaml", text: include_str!("trials/design.test.yaml") };
+    let trials = read_trials(&file).unwrap_or_else(|all| panic!("{all}")).trials;
+    link(&file, &trials, &rules).unwrap();
+    let report = run(&rules, &trials[0]);
+    assert!(report.passed(), "{}", told(&report).join("\n"));
+}
+
 fn first(expect: &str) -> Trial {
     let text = format!(
         "rules: [tenants.yaml]\ntests:\n  - name: one\n    at: 2026-11-05T10:00:00Z\n    objects: [{{scaledObject: checkout/api, \
@@ -67,7 +80,7 @@ fn every_kind_of_expectation_fails_where_it_does_not_hold() {
         ),
         ("{breaker: tenant-monthly/checkout, state: Absent}", "Absent", "Warned"),
         ("{breaker: tenant-monthly/chekout, state: Clear}", "Clear", "there is no such breaker"),
-        ("{breaker: tenant-monthly/checkout, why: manual}", "why manual", "why limit"),
+        ("{breaker: tenant-monthly/checkout, why: person}", "why person", "why limit"),
         ("{breaker: tenant-monthly/checkout, sum: 4000.01 USD}", "sum 4000.01 USD", "sum 4000.00 USD"),
         ("{breaker: tenant-monthly/checkout, limit: 1 USD}", "limit 1.00 USD", "limit 5000.00 USD"),
         ("{breaker: tenant-monthly/checkout, trips: 1}", "trips 1", "trips 0"),

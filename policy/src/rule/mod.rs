@@ -11,6 +11,7 @@ mod glob;
 mod node;
 mod read;
 pub mod trial;
+mod trigger;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -27,6 +28,7 @@ pub use compile::{Compiled, compile};
 pub use diagnose::{Diagnostic, DiagnosticKind, Diagnostics, Severity};
 pub use glob::glob_matches;
 pub use node::SourceFile;
+pub use trigger::{Measure, Multiple, Then, Trigger};
 
 /// How far a rule may go. Ordered: the lower of the rule's mode and the daemon's ceiling holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -130,6 +132,10 @@ pub struct Budget {
     pub on_stale: OnStale,
     /// How far it may go.
     pub mode: Mode,
+    /// What it looks at besides its sum, in the order in which they are asked.
+    pub triggers: Vec<Trigger>,
+    /// Spans over which its triggers measure, each once, ascending.
+    pub spans: Vec<Span>,
 }
 
 /// Which charges count: all of these conditions, on trusted fields only.

@@ -153,9 +153,9 @@ fn why_of(world: &World<'_>, breaker: &str) -> Option<&'static str> {
     let last =
         world.decisions.iter().rev().filter(|decision| is_about(decision, breaker)).find_map(|decision| {
             Some(match &decision.kind {
-                DecisionKind::Warned { .. } => Some("limit"),
-                DecisionKind::Tripped { .. } if world.by_hand.contains(&decision.id) => Some("manual"),
-                DecisionKind::Tripped { .. } => Some("limit"),
+                DecisionKind::Warned { .. }
+                | DecisionKind::WarnedBy { .. }
+                | DecisionKind::Tripped { .. } => Some(decision.why.cause.word()),
                 DecisionKind::Arming { cause } => Some(cause_word(*cause)),
                 DecisionKind::Released { .. } => None,
                 _ => return None,
@@ -303,7 +303,7 @@ fn breaker_of(notice: &Notice) -> Option<&str> {
 
 const fn about(kind: &DecisionKind) -> &'static str {
     match kind {
-        DecisionKind::Warned { .. } => "warned",
+        DecisionKind::Warned { .. } | DecisionKind::WarnedBy { .. } => "warned",
         DecisionKind::Arming { .. } => "arming",
         DecisionKind::Tripped { .. } => "tripped",
         DecisionKind::Withheld { .. } => "withheld",

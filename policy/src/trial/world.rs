@@ -42,8 +42,6 @@ pub(super) struct World<'t> {
     pub(super) decisions: Vec<Decision>,
     pub(super) orders: Vec<Order>,
     pub(super) notices: Vec<Notice>,
-    /// Trips that a person asked for.
-    pub(super) by_hand: BTreeSet<DecisionId>,
     /// Why usage was refused.
     pub(super) refused: BTreeSet<&'static str>,
 }
@@ -71,7 +69,6 @@ impl<'t> World<'t> {
             decisions: Vec::new(),
             orders: Vec::new(),
             notices: Vec::new(),
-            by_hand: BTreeSet::new(),
             refused: BTreeSet::new(),
         };
         let started = Fact::Started(Posture { ceiling: Mode::Enforce, because: None });
@@ -181,11 +178,6 @@ impl<'t> World<'t> {
         let before = self.decisions.len();
         self.take(&[Fact::Command(Command { actor: ACTOR.to_owned(), kind })]);
         let news = &self.decisions[before..];
-        if let TrialCommand::Trip(name) = command {
-            let trips =
-                news.iter().filter(|d| matches!(d.kind, DecisionKind::Tripped { .. }) && is_about(d, name));
-            self.by_hand.extend(trips.map(|decision| decision.id));
-        }
         let refused = news.iter().find_map(|decision| match &decision.kind {
             DecisionKind::Commanded { what, refused: Some(why) } => Some((what, why)),
             _ => None,

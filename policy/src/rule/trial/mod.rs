@@ -322,11 +322,11 @@ pub const STATES: [&str; 5] = ["Clear", "Warned", "Arming", "Tripped", ABSENT];
 /// Why a breaker warned, waits or tripped: what triggered it, or what it waits for.
 pub const WHYS: [&str; 11] = [
     "limit",
+    "person",
     "burn-rate",
     "delta",
     "forecast",
     "stale",
-    "manual",
     "grace",
     "on-time-fact",
     "rule-change",
