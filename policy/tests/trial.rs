@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use policy::rule::trial::{Trial, TrialFile, link, read_trials};
+use policy::rule::trial::{ABOUTS, ORDERS, PAGES, STATES, Trial, TrialFile, WHYS, link, read_trials};
 use policy::rule::{RuleSet, SourceFile, compile};
 use policy::trial::{Report, run};
 use proptest::prelude::*;
@@ -57,6 +57,19 @@ fn the_example_of_the_design_passes_as_written() {
     link(&file, &trials, &rules).unwrap();
     let report = run(&rules, &trials[0]);
     assert!(report.passed(), "{}", told(&report).join("\n"));
+}
+
+/// The reference has every word of the format, and its example is one.
+#[test]
+fn the_reference_of_tests_has_every_word_and_an_example_that_loads() {
+    let text = include_str!("../../docs/rule-tests.md");
+    let example = text.split_once("```yaml\n").unwrap().1.split_once("```").unwrap().0;
+    let trials = read_trials(&SourceFile { path: "rule-tests.md", text: example })
+        .unwrap_or_else(|all| panic!("{all}"));
+    assert_eq!(trials.trials[0].expect.len(), 3);
+    let words = [&STATES[..], &WHYS, &ABOUTS, &PAGES, &ORDERS].concat();
+    let missing: Vec<&&str> = words.iter().filter(|word| !text.contains(&format!("{word}"))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
 }
 
 fn first(expect: &str) -> Trial {
