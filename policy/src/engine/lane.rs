@@ -41,28 +41,42 @@ const _: () = assert!(size_of::<Lane>() == 64, "a lane is one cache line");
 /// Breakers of a lane: few, nearly always, and then they stand in the lane itself.
 #[derive(Clone, Debug)]
 pub(super) enum Slots {
-    Few([u32; FEW], u8),
-    Many(Box<[u32]>),
+    Few([u32; FEW], u8, Judged),
+    Many(Box<[u32]>, Judged),
+}
+
+/// Whether every budget could tell if it counts the charges of a lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Judged {
+    All,
+    /// The `when` of some had no answer: see [`Lanes::unjudged`].
+    NotAll,
 }
 
 const FEW: usize = 8;
 
 impl Slots {
-    fn new(slots: &[u32]) -> Self {
+    fn new(slots: &[u32], judged: Judged) -> Self {
         let mut few = [0; FEW];
         match few.get_mut(..slots.len()) {
             Some(head) => {
                 head.copy_from_slice(slots);
-                Self::Few(few, u8::try_from(slots.len()).unwrap_or(0))
+                Self::Few(few, u8::try_from(slots.len()).unwrap_or(0), judged)
             }
-            None => Self::Many(slots.into()),
+            None => Self::Many(slots.into(), judged),
         }
     }
 
     pub fn as_slice(&self) -> &[u32] {
         match self {
-            Self::Few(few, len) => &few[..usize::from(*len)],
-            Self::Many(many) => many,
+            Self::Few(few, len, _) => &few[..usize::from(*len)],
+            Self::Many(many, _) => many,
+        }
+    }
+
+    pub fn judged(&self) -> Judged {
+        match self {
+            Self::Few(_, _, judged) | Self::Many(_, judged) => *judged,
         }
     }
 }
@@ -105,6 +119,17 @@ pub(super) struct Lanes {
     lanes: Vec<Lane>,
     tariffs: Vec<Tariff>,
     tariff_index: FixedMap<TariffKey, u32>,
+    /// By a lane's digest, the budgets that could not tell whether they count its charges.
+    unjudged: FixedMap<[u32; 4], Box<[Unjudged]>>,
+}
+
+/// A budget that cannot tell whether it counts some charges.
+#[derive(Clone, Debug)]
+pub(super) struct Unjudged {
+    /// Index of the budget.
+    pub budget: usize,
+    /// Why, for people.
+    pub why: Box<str>,
 }
 
 fn hash(digest: [u32; 4]) -> u64 {
@@ -129,6 +154,11 @@ impl Lanes {
 
     pub fn tariff(&self, lane: u32) -> &Tariff {
         &self.tariffs[self.get(lane).tariff as usize]
+    }
+
+    /// The budgets that could not tell whether they count the charges of a lane.
+    pub fn unjudged(&self, lane: u32) -> &[Unjudged] {
+        self.unjudged.get(&self.get(lane).digest).map_or(&[], |list| &**list)
     }
 
     fn find(&self, digest: [u32; 4]) -> Option<u32> {
@@ -200,15 +230,22 @@ impl Engine {
         let subject = self.subject(source, origin, &model);
         let mut slots = Vec::new();
         let mut comer = Comer { subject: &subject, source, chosen: None, left_out: false };
+        let mut unjudged = Vec::new();
         for (index, budget) in rules.budgets.iter().enumerate() {
-            if selects(&budget.select, &subject, kind) {
-                self.enter(index, &mut comer, &mut slots, out);
+            match selects(&budget.select, &subject, kind) {
+                Ok(true) => self.enter(index, &mut comer, &mut slots, out),
+                Ok(false) => {}
+                Err(why) => unjudged.push(Unjudged { budget: index, why: why.into() }),
             }
+        }
+        let judged = if unjudged.is_empty() { Judged::All } else { Judged::NotAll };
+        if judged == Judged::NotAll {
+            self.lanes.unjudged.insert(digest, unjudged.into());
         }
         let left_out = comer.left_out;
         let account = self.account(subject.trusted(field::TENANT), &model, out);
         self.note_over_cap(account, &slots);
-        let lane = Lane { digest, tariff, account, slots: Slots::new(&slots) };
+        let lane = Lane { digest, tariff, account, slots: Slots::new(&slots, judged) };
         if left_out { Resolved::ForNow(lane) } else { Resolved::For(lane) }
     }
 
@@ -377,9 +414,16 @@ fn meter_before(book: &PriceBook, origin: &Origin, kind: ChargeKind, now: &Meter
 
 /// Whether a budget counts charges of this subject and kind. Only trusted fields are looked at: what a
 /// caller asserts must not choose whose budget it counts against (invariant 10).
-fn selects(select: &Selector, subject: &Subject, kind: ChargeKind) -> bool {
-    (select.charges.is_empty() || select.charges.contains(&kind))
-        && select.subjects.iter().all(|condition| holds(condition, subject))
+///
+/// # Errors
+/// Why `when` has no answer, where all else says that it counts them.
+fn selects(select: &Selector, subject: &Subject, kind: ChargeKind) -> Result<bool, String> {
+    let others = (select.charges.is_empty() || select.charges.contains(&kind))
+        && select.subjects.iter().all(|condition| holds(condition, subject));
+    match &select.when {
+        Some(when) if others => when.holds(subject, kind),
+        _ => Ok(others),
+    }
 }
 
 fn holds(condition: &Condition, subject: &Subject) -> bool {
@@ -407,7 +451,7 @@ mod tests {
     fn lanes_are_thrown_away_between_batches_only() {
         let mut engine = Engine::new(crate::fact::Settings::new(IdKey([7, 7]), "test"));
         let mut out = Outcome::default();
-        let filler = |digest| Lane { digest, tariff: 0, account: 0, slots: Slots::new(&[]) };
+        let filler = |digest| Lane { digest, tariff: 0, account: 0, slots: Slots::new(&[], Judged::All) };
         for n in 1..MOST_LANES {
             engine.lanes.add(filler([0, 0, u32::try_from(n).unwrap(), 0]));
         }

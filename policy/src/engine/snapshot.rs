@@ -28,7 +28,7 @@ use super::tell::Returns;
 use super::{Counters, Engine, SourceStatus, Spend};
 
 /// Format of the bytes. Raised with every change of a type that is written.
-const VERSION: u32 = 6;
+const VERSION: u32 = 7;
 
 /// Why bytes are no snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -11,7 +11,7 @@ use crate::rule::WindowSpec;
 use crate::subject::Subject;
 use crate::time::{Span, Timestamp};
 
-use super::lane::{Meter, kind_of};
+use super::lane::{Judged, Meter, kind_of};
 use super::prices::MOST_BOOKS;
 use super::{Engine, Letter, Outcome};
 
@@ -181,6 +181,9 @@ impl Engine {
     }
 
     fn charge(&mut self, batch: &UsageBatch, row: &Usage, lane: u32, out: &mut Outcome) {
+        if self.lanes.get(lane).slots.judged() == Judged::NotAll {
+            self.note_unjudged(lane, out);
+        }
         let tariff = self.lanes.tariff(lane);
         let amount = price(&tariff.meter, &row.quantities);
         let lane = self.lanes.get(lane);

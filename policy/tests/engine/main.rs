@@ -18,5 +18,6 @@ mod sharing;
 mod sources;
 mod survey;
 mod trips;
+mod when;
 mod widened;
 mod world;
