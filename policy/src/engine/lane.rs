@@ -41,42 +41,43 @@ const _: () = assert!(size_of::<Lane>() == 64, "a lane is one cache line");
 /// Breakers of a lane: few, nearly always, and then they stand in the lane itself.
 #[derive(Clone, Debug)]
 pub(super) enum Slots {
-    Few([u32; FEW], u8, Judged),
-    Many(Box<[u32]>, Judged),
+    Few { slots: [u32; FEW], len: u8, marks: Marks },
+    Many { slots: Box<[u32]>, marks: Marks },
 }
 
-/// Whether every budget could tell if it counts the charges of a lane.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Judged {
-    All,
-    /// The `when` of some had no answer: see [`Lanes::unjudged`].
-    NotAll,
+/// What a charge of a lane needs beside being added.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Marks {
+    /// One of its budgets looks at more than its sum.
+    pub paced: bool,
+    /// Some budget cannot tell whether it counts the charges: see [`Lanes::unjudged`].
+    pub unjudged: bool,
 }
 
 const FEW: usize = 8;
 
 impl Slots {
-    fn new(slots: &[u32], judged: Judged) -> Self {
+    fn new(slots: &[u32], marks: Marks) -> Self {
         let mut few = [0; FEW];
         match few.get_mut(..slots.len()) {
             Some(head) => {
                 head.copy_from_slice(slots);
-                Self::Few(few, u8::try_from(slots.len()).unwrap_or(0), judged)
+                Self::Few { slots: few, len: u8::try_from(slots.len()).unwrap_or(0), marks }
             }
-            None => Self::Many(slots.into(), judged),
+            None => Self::Many { slots: slots.into(), marks },
         }
     }
 
     pub fn as_slice(&self) -> &[u32] {
         match self {
-            Self::Few(few, len, _) => &few[..usize::from(*len)],
-            Self::Many(many, _) => many,
+            Self::Few { slots, len, .. } => &slots[..usize::from(*len)],
+            Self::Many { slots, .. } => slots,
         }
     }
 
-    pub fn judged(&self) -> Judged {
+    pub const fn marks(&self) -> Marks {
         match self {
-            Self::Few(_, _, judged) | Self::Many(_, judged) => *judged,
+            Self::Few { marks, .. } | Self::Many { marks, .. } => *marks,
         }
     }
 }
@@ -230,22 +231,24 @@ impl Engine {
         let subject = self.subject(source, origin, &model);
         let mut slots = Vec::new();
         let mut comer = Comer { subject: &subject, source, chosen: None, left_out: false };
-        let mut unjudged = Vec::new();
+        let mut open = Vec::new();
         for (index, budget) in rules.budgets.iter().enumerate() {
             match selects(&budget.select, &subject, kind) {
                 Ok(true) => self.enter(index, &mut comer, &mut slots, out),
                 Ok(false) => {}
-                Err(why) => unjudged.push(Unjudged { budget: index, why: why.into() }),
+                Err(why) => open.push(Unjudged { budget: index, why: why.into() }),
             }
         }
-        let judged = if unjudged.is_empty() { Judged::All } else { Judged::NotAll };
-        if judged == Judged::NotAll {
-            self.lanes.unjudged.insert(digest, unjudged.into());
+        let unjudged = !open.is_empty();
+        if unjudged {
+            self.lanes.unjudged.insert(digest, open.into());
         }
         let left_out = comer.left_out;
         let account = self.account(subject.trusted(field::TENANT), &model, out);
         self.note_over_cap(account, &slots);
-        let lane = Lane { digest, tariff, account, slots: Slots::new(&slots, judged) };
+        let paced = slots.iter().any(|slot| !self.budget_of(*slot).triggers.is_empty());
+        let slots = Slots::new(&slots, Marks { paced, unjudged });
+        let lane = Lane { digest, tariff, account, slots };
         if left_out { Resolved::ForNow(lane) } else { Resolved::For(lane) }
     }
 
@@ -451,7 +454,8 @@ mod tests {
     fn lanes_are_thrown_away_between_batches_only() {
         let mut engine = Engine::new(crate::fact::Settings::new(IdKey([7, 7]), "test"));
         let mut out = Outcome::default();
-        let filler = |digest| Lane { digest, tariff: 0, account: 0, slots: Slots::new(&[], Judged::All) };
+        let filler =
+            |digest| Lane { digest, tariff: 0, account: 0, slots: Slots::new(&[], Marks::default()) };
         for n in 1..MOST_LANES {
             engine.lanes.add(filler([0, 0, u32::try_from(n).unwrap(), 0]));
         }

@@ -11,7 +11,7 @@ use crate::rule::WindowSpec;
 use crate::subject::Subject;
 use crate::time::{Span, Timestamp};
 
-use super::lane::{Judged, Meter, kind_of};
+use super::lane::{Meter, kind_of};
 use super::prices::MOST_BOOKS;
 use super::{Engine, Letter, Outcome};
 
@@ -181,13 +181,13 @@ impl Engine {
     }
 
     fn charge(&mut self, batch: &UsageBatch, row: &Usage, lane: u32, out: &mut Outcome) {
-        if self.lanes.get(lane).slots.judged() == Judged::NotAll {
+        if self.lanes.get(lane).slots.marks().unjudged {
             self.note_unjudged(lane, out);
         }
         let tariff = self.lanes.tariff(lane);
         let amount = price(&tariff.meter, &row.quantities);
         let lane = self.lanes.get(lane);
-        let account = lane.account;
+        let (account, paced) = (lane.account, lane.slots.marks().paced);
         let mut slots = std::mem::take(&mut self.slot_scratch);
         slots.clear();
         slots.extend_from_slice(lane.slots.as_slice());
@@ -210,7 +210,10 @@ impl Engine {
         }
         let posting = Posting { amount: money, excess, at: row.occurred_at, on_time, batch, row };
         for slot in &slots {
-            self.post(*slot, &posting, out);
+            match paced {
+                true => self.post_paced(*slot, &posting, out),
+                false => self.post(*slot, &posting, out),
+            }
         }
         self.slot_scratch = slots;
     }
@@ -227,6 +230,19 @@ impl Engine {
             self.counters.flagged[flags.trailing_zeros() as usize] += 1;
             flags &= flags - 1;
         }
+    }
+
+    /// Adds a charge to a breaker whose budget may look at more than its sum.
+    fn post_paced(&mut self, slot: u32, posting: &Posting<'_>, out: &mut Outcome) {
+        if self.budget_of(slot).triggers.is_empty() {
+            return self.post(slot, posting, out);
+        }
+        self.keep_pace(slot, posting);
+        self.post(slot, posting, out);
+        // What belongs to another window makes nothing of this one on time.
+        let rolling = self.rolling(slot).is_some();
+        let inside = rolling || self.hot[slot as usize].window.contains(posting.at);
+        self.judge(slot, inside.then_some(posting), out);
     }
 
     /// Adds a charge to one breaker. The short way touches one cache line.

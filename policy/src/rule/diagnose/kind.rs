@@ -147,4 +147,8 @@ kinds! {
     BadCap = "bad-cap",
     /// A price that is not believable, or names no model.
     PriceRefused = "price-refused",
+    /// A multiple that cannot be read.
+    BadMultiple = "bad-multiple",
+    /// A forecast that should trip.
+    ForecastTrips = "forecast-trips",
 }
