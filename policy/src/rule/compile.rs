@@ -11,6 +11,7 @@ mod budget;
 mod guardrail;
 mod limit;
 mod link;
+mod lint;
 mod price;
 mod restore;
 mod route;

@@ -131,6 +131,14 @@ kinds! {
     SharedTarget = "shared-target",
     /// A target that is protected (a warning).
     ProtectedTarget = "protected-target",
+    /// Budgets that stop the same and wait differently (a warning).
+    Fighting = "fighting",
+    /// A selector that no charge can meet (a warning).
+    SelectsNothing = "selects-nothing",
+    /// A condition that every charge meets (a warning).
+    SelectsAll = "selects-all",
+    /// An amount or a time that is hardly meant (a warning).
+    Implausible = "implausible",
     /// A secret in a rule file.
     InlineSecret = "inline-secret",
     /// Not an http(s) URL.

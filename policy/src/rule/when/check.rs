@@ -14,35 +14,15 @@
 
 use std::ops::Range;
 
+use cel::Program;
 use cel::common::ast::{CallExpr, ComprehensionExpr, Expr, IdedExpr, LiteralValue, SourceInfo, operators};
-use cel::{ParseError, Program};
 
 use super::super::ChargeKind;
 use super::super::diagnose::{meant, one_of};
 use super::bounds::{self, Beyond};
 use super::facts::run;
+use super::problem::{Problem, ProblemKind, floor, unreadable};
 use crate::subject::{Subject, Trust, field};
-
-/// What is wrong with an expression.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) enum ProblemKind {
-    /// Beyond the bounds.
-    TooComplex,
-    /// Not CEL, or not of the part that is taken.
-    Unreadable,
-    /// Values of the wrong type.
-    Type,
-}
-
-/// One thing that is wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in super::super) struct Problem {
-    pub(in super::super) kind: ProblemKind,
-    /// Bytes of the expression that are meant.
-    pub(in super::super) at: Range<usize>,
-    pub(in super::super) message: String,
-    pub(in super::super) help: String,
-}
 
 /// Which of the two maps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +45,10 @@ pub(in super::super) struct Read {
 pub(in super::super) struct Checked {
     pub(in super::super) program: Program,
     pub(in super::super) reads: Vec<Read>,
+    /// Texts that are written in it.
+    pub(in super::super) texts: Vec<String>,
+    /// It only compares whole texts.
+    pub(in super::super) plain: bool,
 }
 
 /// The type of a part.
@@ -111,49 +95,21 @@ pub(in super::super) fn check(text: &str) -> Result<Checked, Vec<Problem>> {
         info: program.source_info(),
         problems: Vec::new(),
         reads: Vec::new(),
+        texts: Vec::new(),
+        plain: true,
         bound: None,
         depth: 0,
     };
     walk.expect(program.expression(), Ty::Bool, "the expression");
-    let Walk { mut problems, reads, .. } = walk;
+    let Walk { mut problems, reads, mut texts, plain, .. } = walk;
+    texts.sort_unstable();
+    texts.dedup();
     if problems.is_empty() {
         problems.extend(try_on_samples(&program, &reads));
     }
     problems.sort_by_key(|problem| problem.at.start);
     problems.truncate(MOST_PROBLEMS);
-    if problems.is_empty() { Ok(Checked { program, reads }) } else { Err(problems) }
-}
-
-/// The parser's first complaint: the others follow from it.
-fn unreadable(text: &str, errors: &[ParseError]) -> Vec<Problem> {
-    let first = errors.first();
-    let (line, column) = first.map_or((1, 1), |error| error.pos);
-    let said = first.map_or("it cannot be read", |error| error.msg.as_str());
-    let (said, _) = said.split_once(" expecting ").unwrap_or((said, ""));
-    let said = said.trim_start_matches("Syntax error: ").replace("'<EOF>'", "its end").replace('`', "'");
-    let before: usize = text.split_inclusive('\n').take(small(line).saturating_sub(1)).map(str::len).sum();
-    let start = floor(text, before.saturating_add(small(column).saturating_sub(1)));
-    let end = floor(text, start.saturating_add(1)).max(start);
-    vec![Problem {
-        kind: ProblemKind::Unreadable,
-        at: start..end,
-        message: format!("the expression cannot be read: {}", lower(&said)),
-        help: "write it like `charge.model.startsWith('us.') && has(subject.tenant)`".to_owned(),
-    }]
-}
-
-fn small(n: isize) -> usize {
-    usize::try_from(n).unwrap_or(0)
-}
-
-/// The last boundary of a character at or before that byte.
-fn floor(text: &str, at: usize) -> usize {
-    (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
-}
-
-fn lower(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
+    if problems.is_empty() { Ok(Checked { program, reads, texts, plain }) } else { Err(problems) }
 }
 
 /// Runs it for each kind of charge with every field there, with none, and with each one missing. The walk has
@@ -186,6 +142,8 @@ struct Walk<'p> {
     info: &'p SourceInfo,
     problems: Vec<Problem>,
     reads: Vec<Read>,
+    texts: Vec<String>,
+    plain: bool,
     /// The variable of the loop that is walked.
     bound: Option<&'p str>,
     depth: usize,
@@ -264,7 +222,10 @@ impl<'p> Walk<'p> {
     fn ty_within(&mut self, node: &'p IdedExpr) -> Option<Ty> {
         match &node.expr {
             Expr::Literal(LiteralValue::Boolean(_)) => Some(Ty::Bool),
-            Expr::Literal(LiteralValue::String(_)) => Some(Ty::Text),
+            Expr::Literal(LiteralValue::String(text)) => {
+                self.texts.push(text.inner().to_owned());
+                Some(Ty::Text)
+            }
             Expr::Literal(LiteralValue::Int(_)) => Some(Ty::Number),
             Expr::Ident(name) => self.ident(node, name),
             Expr::Select(select) => {
@@ -373,11 +334,13 @@ impl<'p> Walk<'p> {
             (operators::IN, None, [value, list]) => Some(self.within(value, list)),
             (operators::INDEX, None, [map, key]) => self.index(node, map, key),
             (method, Some(target), [argument]) if METHODS.contains(&method) => {
+                self.plain = false;
                 self.expect(target, Ty::Text, &format!("what `{method}` is asked of"));
                 self.expect(argument, Ty::Text, &format!("what `{method}` asks for"));
                 Some(Ty::Bool)
             }
             ("size", None, [one]) | ("size", Some(one), []) => {
+                self.plain = false;
                 self.expect(one, Ty::Text, "what `size` counts");
                 Some(Ty::Number)
             }

@@ -12,6 +12,8 @@
 mod bounds;
 mod check;
 mod facts;
+mod outcomes;
+mod problem;
 
 use std::sync::Arc;
 
@@ -22,7 +24,9 @@ use super::{ChargeKind, Place};
 use crate::subject::Subject;
 use facts::run;
 
-pub(super) use check::{Problem, ProblemKind, Read, Scope, check};
+pub(super) use check::{Read, Scope, check};
+pub(super) use outcomes::outcomes;
+pub(super) use problem::{Problem, ProblemKind};
 
 /// A condition in CEL.
 #[derive(Clone, Debug, Serialize, Deserialize)]
