@@ -339,7 +339,7 @@ pub const ABOUTS: [&str; 9] =
     ["warned", "arming", "tripped", "withheld", "released", "closed-window", "hold", "command", "page"];
 
 /// What pages are about.
-pub const PAGES: [&str; 9] = [
+pub const PAGES: [&str; 10] = [
     "unpriced",
     "source-stale",
     "inventory-stale",
@@ -349,6 +349,7 @@ pub const PAGES: [&str; 9] = [
     "orphans",
     "posture",
     "source-heard",
+    "unjudged",
 ];
 
 /// An order that is expected.
