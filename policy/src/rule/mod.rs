@@ -8,6 +8,7 @@ mod compile;
 mod diagnose;
 mod file;
 mod glob;
+mod idle;
 mod node;
 mod read;
 
@@ -25,6 +26,7 @@ use crate::time::{Span, Timestamp};
 pub use compile::{Compiled, compile};
 pub use diagnose::{Diagnostic, DiagnosticKind, Diagnostics, Severity};
 pub use glob::glob_matches;
+pub use idle::{IdleAct, IdlePolicy, IdleWhen, NodeSelector, Pack};
 pub use node::SourceFile;
 
 /// How far a rule may go. Ordered: the lower of the rule's mode and the daemon's ceiling holds.
@@ -90,6 +92,8 @@ pub struct RuleSet {
     pub prices: PriceOverrides,
     /// What is said of sources, by name.
     pub sources: BTreeMap<Box<str>, SourceRule>,
+    /// When GPUs count as idle, and how to take them back; by name.
+    pub idle: Vec<IdlePolicy>,
 }
 
 /// How much some subjects may spend in a window, and what happens on the way there.

@@ -141,4 +141,6 @@ kinds! {
     BadCap = "bad-cap",
     /// A price that is not believable, or names no model.
     PriceRefused = "price-refused",
+    /// Acts that are not in the order in which they are done.
+    ActOrder = "act-order",
 }
