@@ -8,6 +8,7 @@
 mod command;
 mod explain;
 mod hold;
+mod idle;
 mod index;
 mod judge;
 mod lane;
@@ -202,6 +203,7 @@ pub struct Engine {
     next_decision: DecisionId,
     next_order: OrderId,
     inventory_changed: bool,
+    idle: idle::State,
     // Made anew from the above.
     /// Accounts whose charges count as `unattributed` in some budget, though they have a tenant: for `explain`
     /// alone. When a lane is resolved depends on a cache, so it is no part of the state.
@@ -247,6 +249,7 @@ impl Engine {
             next_decision: DecisionId(1),
             next_order: OrderId(1),
             inventory_changed: false,
+            idle: idle::State::default(),
             book: PriceBook::embedded(),
             past_books: Vec::new(),
             price_changes: 0,
@@ -297,6 +300,7 @@ impl Engine {
                 self.settings = Settings { id_key: self.settings.id_key, ..(**settings).clone() };
             }
             Fact::FilesGone(gone) => self.positions.forget(gone),
+            Fact::Gpus(batch) => self.take_gpus(batch),
         }
     }
 

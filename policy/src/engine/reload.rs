@@ -35,6 +35,7 @@ impl Engine {
         self.override_ends = self.next_override_end();
         self.keep_slots(&kept);
         self.lanes.clear();
+        self.keep_idle();
         let (mut newly_over, mut asked, mut widened) = (Vec::new(), Vec::new(), Vec::new());
         for slot in 0..u32::try_from(self.hot.len()).unwrap_or(u32::MAX) {
             let before = self.cold[slot as usize].limit;

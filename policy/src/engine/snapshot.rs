@@ -25,10 +25,10 @@ use super::positions::Positions;
 use super::prices::Past;
 use super::stop::Stop;
 use super::tell::Returns;
-use super::{Counters, Engine, SourceStatus, Spend};
+use super::{Counters, Engine, SourceStatus, Spend, idle};
 
 /// Format of the bytes. Raised with every change of a type that is written.
-const VERSION: u32 = 6;
+const VERSION: u32 = 7;
 
 /// Why bytes are no snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -79,6 +79,7 @@ struct State<'a> {
     next_decision: DecisionId,
     next_order: OrderId,
     inventory_changed: bool,
+    idle: Cow<'a, idle::State>,
 }
 
 impl Engine {
@@ -117,6 +118,7 @@ impl Engine {
             next_decision: self.next_decision,
             next_order: self.next_order,
             inventory_changed: self.inventory_changed,
+            idle: Cow::Borrowed(&self.idle),
         };
         // Writing to memory cannot fail for types without a custom error.
         let mut bytes = VERSION.to_le_bytes().to_vec();
@@ -172,6 +174,7 @@ impl Engine {
         engine.next_decision = state.next_decision;
         engine.next_order = state.next_order;
         engine.inventory_changed = state.inventory_changed;
+        engine.idle = state.idle.into_owned();
         engine.index = Index::of(&engine.cold);
         for (account, spend) in (0..).zip(&engine.spend) {
             engine.accounts.insert((spend.tenant.clone(), Arc::clone(&spend.model)), account);
