@@ -31,6 +31,8 @@ pub mod attribution;
 pub mod breaker;
 #[deny(clippy::arithmetic_side_effects)]
 pub mod burn;
+#[deny(clippy::arithmetic_side_effects)]
+pub mod consolidate;
 pub mod decision;
 pub mod engine;
 pub mod explain;

@@ -5,7 +5,7 @@
 use hashbrown::HashMap;
 
 use super::verdict::Target;
-use crate::inventory::{Inventory, Node, ObjectKey, Pod, PodKey};
+use crate::inventory::{Inventory, Node, ObjectKey, Pod, PodKey, ScaledObject};
 use crate::money::HourRate;
 
 type FixedMap<K, V> = HashMap<K, V, foldhash::fast::FixedState>;
@@ -53,6 +53,8 @@ pub struct Fleet<'a> {
     /// Nodes by name, in order.
     pub seats: Vec<Seat<'a>>,
     by_name: FixedMap<&'a str, usize>,
+    /// What scales a workload.
+    scalers: FixedMap<&'a ObjectKey, Vec<(&'a ObjectKey, &'a ScaledObject)>>,
     pub(super) users: Vec<User<'a>>,
 }
 
@@ -66,7 +68,13 @@ impl<'a> Fleet<'a> {
             .map(|(name, node)| Seat { name, node, price: price(node), pods: Vec::new(), requested: 0 })
             .collect();
         let by_name = seats.iter().enumerate().map(|(at, seat)| (seat.name, at)).collect();
-        let mut fleet = Self { inventory, seats, by_name, users: Vec::new() };
+        let mut scalers: FixedMap<&'a ObjectKey, Vec<_>> = FixedMap::default();
+        for (key, object) in &inventory.scaled_objects {
+            if let Some(workload) = &object.workload {
+                scalers.entry(workload).or_default().push((key, object));
+            }
+        }
+        let mut fleet = Self { inventory, seats, by_name, scalers, users: Vec::new() };
         fleet.seat_all();
         fleet
     }
@@ -100,6 +108,12 @@ impl<'a> Fleet<'a> {
     #[must_use]
     pub fn seat(&self, name: &str) -> Option<&Seat<'a>> {
         self.by_name.get(name).map(|at| &self.seats[*at])
+    }
+
+    /// The ScaledObjects of a workload, by name.
+    #[must_use]
+    pub fn scalers_of(&self, workload: &ObjectKey) -> &[(&'a ObjectKey, &'a ScaledObject)] {
+        self.scalers.get(workload).map_or(&[], Vec::as_slice)
     }
 
     /// Where it stands in [`Self::seats`].

@@ -95,7 +95,10 @@ impl Look<'_> {
             ("namespace", inventory.labels_of(&key.namespace)),
             ("node", node.map(|seat| &seat.node.labels)),
         ];
-        let carrier = carriers.into_iter().find(|(_, labels)| labels.is_some_and(says));
+        let scaler = user.owner.and_then(|owner| self.fleet.scalers_of(owner).first());
+        let mut carriers =
+            carriers.into_iter().chain([("ScaledObject", scaler.map(|(_, object)| &object.labels))]);
+        let carrier = carriers.find(|(_, labels)| labels.is_some_and(says));
         carrier.map(|(what, _)| format!("label {IDLE_OK}=true of its {what}"))
     }
 
