@@ -55,7 +55,7 @@ prop_compose! {
             nodepool,
             instance_type: kind,
             gpus,
-            allocatable: Resources { cpu_milli: cpu, memory: cpu * 2, gpus },
+            allocatable: Resources { cpu_milli: cpu, memory: cpu, gpus },
             most_pods,
             taints: taint.map(|(key, value, effect)| Taint { key, value, effect }).into_iter().collect(),
             labels,
@@ -94,7 +94,7 @@ prop_compose! {
     fn pod(nodes: usize)(
         node in prop::option::weighted(0.95, 0..nodes),
         owner in prop::option::weighted(0.98, word(&["api", "web", "batch"])),
-        (cpu, memory, gpus) in (0..3_u64, 0..4_u64, prop::sample::select(vec![0_u32, 1, 1, 1, 2, 4])),
+        (cpu, memory, gpus) in (0..3_u64, 0..5_u64, prop::sample::select(vec![0_u32, 1, 1, 1, 2, 4])),
         tolerations in prop::collection::vec(toleration(), 0..3),
         selector in prop::option::weighted(0.2, word(&["a", "b"])),
         affinity in prop::option::weighted(0.2, prop::collection::vec(prop::collection::vec(requirement(), 0..3), 1..3)),
@@ -173,5 +173,5 @@ fn every_plan_keeps_every_constraint_by_a_slow_separate_checker() {
     });
     checked.unwrap_or_else(|error| panic!("{error}"));
     let (vacated, moves, left) = (vacated.get(), moves.get(), left.get());
-    assert!(vacated > 1000 && moves > 500 && left > 1000, "{vacated} vacated, {moves} moves, {left} left");
+    assert!(vacated > 500 && moves > 200 && left > 500, "{vacated} vacated, {moves} moves, {left} left");
 }
