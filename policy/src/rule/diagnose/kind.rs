@@ -143,4 +143,8 @@ kinds! {
     PriceRefused = "price-refused",
     /// Acts that are not in the order in which they are done.
     ActOrder = "act-order",
+    /// A multiple that cannot be read.
+    BadMultiple = "bad-multiple",
+    /// A forecast that should trip.
+    ForecastTrips = "forecast-trips",
 }
