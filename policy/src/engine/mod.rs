@@ -301,7 +301,7 @@ impl Engine {
                 self.settings = Settings { id_key: self.settings.id_key, ..(**settings).clone() };
             }
             Fact::FilesGone(gone) => self.positions.forget(gone),
-            Fact::Gpus(batch) => self.take_gpus(batch),
+            Fact::Gpus(batch) => self.take_gpus(batch, out),
         }
     }
 

@@ -205,7 +205,8 @@ impl Engine {
             .holds
             .values()
             .filter(|h| !h.orphan)
-            .flat_map(|h| h.holders.iter().filter(|name| self.slot_of(name).is_none()).cloned())
+            .flat_map(|h| h.holders.iter().cloned())
+            .filter(|name| self.slot_of(name).is_none() && self.idle_policy_of(name).is_none())
             .collect();
         for name in lost {
             let held: Vec<String> = self.held_by(&name).iter().map(|(key, _)| key.to_string()).collect();

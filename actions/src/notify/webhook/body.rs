@@ -10,6 +10,7 @@ use policy::money::Money;
 use policy::time::Timestamp;
 use serde::Serialize;
 
+use crate::notify::idle::is_about_money;
 use crate::notify::message::{Message, severity_word};
 use crate::notify::visible::visible;
 use crate::notify::words;
@@ -126,7 +127,7 @@ struct ActionBody<'a> {
 /// The body as JSON, in a fixed order of fields: the same notice gives the same bytes.
 #[must_use]
 pub fn webhook_body(notice: &Notice, message: &Message) -> String {
-    let about_money = !matches!(notice.decision.kind, DecisionKind::Page { .. });
+    let about_money = is_about_money(&notice.decision);
     let body = Body {
         schema: SCHEMA,
         key: &notice.key,
@@ -137,9 +138,9 @@ pub fn webhook_body(notice: &Notice, message: &Message) -> String {
         repeat: message.repeat,
         title: &message.title,
         text: message.to_string(),
-        decision: decision(notice),
+        decision: decision(notice, message),
         breaker: breaker(notice),
-        spend: (about_money && notice.decision.why.breaker.is_some()).then(|| spend(notice)),
+        spend: about_money.then(|| spend(notice)),
         targets: targets(message),
         times: times(&notice.times),
         actions: message.actions.iter().map(|a| ActionBody { what: &a.what, command: &a.command }).collect(),
@@ -148,7 +149,7 @@ pub fn webhook_body(notice: &Notice, message: &Message) -> String {
     serde_json::to_string(&body).unwrap_or_default()
 }
 
-fn decision(notice: &Notice) -> DecisionBody<'_> {
+fn decision<'a>(notice: &'a Notice, message: &'a Message) -> DecisionBody<'a> {
     let decision = &notice.decision;
     let place = &decision.why.place;
     let mut body = DecisionBody {
@@ -173,7 +174,9 @@ fn decision(notice: &Notice) -> DecisionBody<'_> {
         DecisionKind::Released { cause, .. } => {
             body.cause = Some(release_word(cause));
             body.detail = match cause {
-                ReleaseCause::Reset(actor) | ReleaseCause::Person(actor) => Some(actor.into()),
+                ReleaseCause::Reset(said) | ReleaseCause::Person(said) | ReleaseCause::Wanted(said) => {
+                    Some(said.into())
+                }
                 ReleaseCause::WindowRolled | ReleaseCause::FellBelow => None,
             };
         }
@@ -194,6 +197,9 @@ fn decision(notice: &Notice) -> DecisionBody<'_> {
             body.topic = Some(words::topic_word(*topic));
             // It names what callers wrote, and people read it.
             body.detail = Some(visible(detail).into());
+        }
+        DecisionKind::Idle { .. } | DecisionKind::Packable { .. } => {
+            body.detail = Some(visible(&message.lines.join("\n")).into());
         }
         DecisionKind::Tripped { .. } | DecisionKind::BreachedAfterClose => {}
     }
@@ -264,6 +270,8 @@ const fn kind_word(kind: &DecisionKind) -> &'static str {
         DecisionKind::Hold { .. } => "hold",
         DecisionKind::Commanded { .. } => "commanded",
         DecisionKind::Page { .. } => "page",
+        DecisionKind::Idle { .. } => "idle",
+        DecisionKind::Packable { .. } => "packable",
     }
 }
 
@@ -283,5 +291,6 @@ const fn release_word(cause: &ReleaseCause) -> &'static str {
         ReleaseCause::FellBelow => "fell-below",
         ReleaseCause::Reset(_) => "reset",
         ReleaseCause::Person(_) => "person",
+        ReleaseCause::Wanted(_) => "wanted",
     }
 }
