@@ -114,7 +114,8 @@ fn words_of(kind: &DecisionKind) -> String {
             | PageTopic::SubjectCap
             | PageTopic::Orphans
             | PageTopic::Posture
-            | PageTopic::SourceHeard => format!("page {topic:?}"),
+            | PageTopic::SourceHeard
+            | PageTopic::FirstDays => format!("page {topic:?}"),
         },
     }
 }

@@ -23,4 +23,6 @@ pub enum PageTopic {
     Posture,
     /// A source that was silent brings usage again.
     SourceHeard,
+    /// Budgets may do more from now on: their first days are over.
+    FirstDays,
 }

@@ -306,7 +306,7 @@ fn holds() -> Vec<Scene> {
 }
 
 /// Every topic.
-pub const TOPICS: [PageTopic; 9] = [
+pub const TOPICS: [PageTopic; 10] = [
     PageTopic::Unpriced,
     PageTopic::SourceStale,
     PageTopic::InventoryStale,
@@ -316,11 +316,13 @@ pub const TOPICS: [PageTopic; 9] = [
     PageTopic::Orphans,
     PageTopic::Posture,
     PageTopic::SourceHeard,
+    PageTopic::FirstDays,
 ];
 
 pub fn page(topic: PageTopic) -> Notice {
     let detail = "what was seen, and what it means for `acme`".to_owned();
-    let severity = if topic == PageTopic::SourceHeard { Severity::Info } else { Severity::Critical };
+    let good = matches!(topic, PageTopic::SourceHeard | PageTopic::FirstDays);
+    let severity = if good { Severity::Info } else { Severity::Critical };
     let mut page = notice(DecisionKind::Page { topic, detail }, severity, "0");
     let now = page.decision.at;
     page.decision.why = Why {

@@ -5,8 +5,10 @@
 //! (inventory), what we keep stopped (holds), and what a person said (freeze, exemptions). What is only a
 //! cache (lanes, indexes, the price book) is made anew from these.
 
+mod approval;
 mod command;
 mod explain;
+mod first_days;
 mod hold;
 mod index;
 mod judge;
@@ -15,11 +17,13 @@ mod name;
 mod pending;
 mod positions;
 mod prices;
+mod protect;
 mod raise;
 mod reload;
 mod remode;
 mod rolling;
 mod rollup;
+mod schedule;
 mod snapshot;
 mod stop;
 mod survey;
@@ -50,8 +54,8 @@ use crate::time::{Span, Timestamp};
 pub use explain::{NotTripped, NotTrippedReason};
 pub use hold::Hold;
 pub use positions::FileRead;
+pub use protect::protection;
 pub use snapshot::SnapshotError;
-pub use stop::protection;
 pub use survey::{StateWanted, Survey, Tally, Wanted};
 pub use usage::MOST_COUNT;
 pub use view::{BreakerView, HoldView, View};
@@ -202,10 +206,13 @@ pub struct Engine {
     next_decision: DecisionId,
     next_order: OrderId,
     inventory_changed: bool,
+    /// Since when each budget is known.
+    first_seen: first_days::FirstSeen,
     // Made anew from the above.
     /// Accounts whose charges count as `unattributed` in some budget, though they have a tenant: for `explain`
     /// alone. When a lane is resolved depends on a cache, so it is no part of the state.
     over_cap: BTreeSet<u32>,
+    schedule: schedule::Schedule,
     index: index::Index,
     accounts: FixedMap<(Option<Arc<str>>, Arc<str>), u32>,
     lanes: lane::Lanes,
@@ -247,6 +254,8 @@ impl Engine {
             next_decision: DecisionId(1),
             next_order: OrderId(1),
             inventory_changed: false,
+            first_seen: first_days::FirstSeen::default(),
+            schedule: schedule::Schedule::default(),
             book: PriceBook::embedded(),
             past_books: Vec::new(),
             price_changes: 0,
@@ -273,6 +282,7 @@ impl Engine {
         self.rollups.begin();
         let started = facts.iter().any(|fact| matches!(fact, Fact::Started(_)));
         self.read_clock(clock, started, &mut out);
+        self.read_schedule();
         for fact in facts {
             self.take(fact, &mut out);
         }

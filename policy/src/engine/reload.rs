@@ -25,13 +25,14 @@ impl Engine {
         let over_before = self.over();
         let chosen = self.chosen();
         let kept = self.kept_budgets(rules);
-        let modes: BTreeMap<u16, Mode> =
-            kept.iter().map(|(old, new)| (*new, self.rules.budgets[usize::from(*old)].mode)).collect();
+        let modes: BTreeMap<u16, Mode> = kept.iter().map(|(old, new)| (*new, self.rule_mode(*old))).collect();
         // A set is whole or not used.
         if !self.change_prices(rules, first, out) {
             return;
         }
         self.rules = Arc::new(rules.clone());
+        self.forget_schedule();
+        self.begin_first_days();
         self.override_ends = self.next_override_end();
         self.keep_slots(&kept);
         self.lanes.clear();
@@ -167,7 +168,7 @@ impl Engine {
 
     /// Says of which breakers the new rules changed something that a person must say yes to; `what` has `{}`
     /// where their number goes.
-    fn page_reload(&mut self, what: &str, breakers: &[String], out: &mut Outcome) {
+    pub(super) fn page_reload(&mut self, what: &str, breakers: &[String], out: &mut Outcome) {
         if breakers.is_empty() {
             return;
         }

@@ -18,6 +18,7 @@ use crate::price::PriceBook;
 use crate::rule::RuleSet;
 use crate::time::Timestamp;
 
+use super::first_days::FirstSeen;
 use super::hold::Hold;
 use super::index::Index;
 use super::pending::Pending;
@@ -28,7 +29,7 @@ use super::tell::Returns;
 use super::{Counters, Engine, SourceStatus, Spend};
 
 /// Format of the bytes. Raised with every change of a type that is written.
-const VERSION: u32 = 6;
+const VERSION: u32 = 7;
 
 /// Why bytes are no snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -79,6 +80,7 @@ struct State<'a> {
     next_decision: DecisionId,
     next_order: OrderId,
     inventory_changed: bool,
+    first_seen: Cow<'a, FirstSeen>,
 }
 
 impl Engine {
@@ -117,6 +119,7 @@ impl Engine {
             next_decision: self.next_decision,
             next_order: self.next_order,
             inventory_changed: self.inventory_changed,
+            first_seen: Cow::Borrowed(&self.first_seen),
         };
         // Writing to memory cannot fail for types without a custom error.
         let mut bytes = VERSION.to_le_bytes().to_vec();
@@ -172,6 +175,8 @@ impl Engine {
         engine.next_decision = state.next_decision;
         engine.next_order = state.next_order;
         engine.inventory_changed = state.inventory_changed;
+        engine.first_seen = state.first_seen.into_owned();
+        engine.forget_schedule();
         engine.index = Index::of(&engine.cold);
         for (account, spend) in (0..).zip(&engine.spend) {
             engine.accounts.insert((spend.tenant.clone(), Arc::clone(&spend.model)), account);

@@ -246,8 +246,9 @@ impl Engine {
     /// theirs go that may send messages.
     pub(super) fn routes_of_silence(&self) -> BTreeSet<Box<str>> {
         let mut routes = self.page_routes();
-        for budget in self.rules.budgets.iter().filter(|budget| budget.on_stale == OnStale::Alert) {
-            if budget.mode.min(self.posture.ceiling) >= Mode::Alert {
+        for (at, budget) in (0..).zip(&self.rules.budgets) {
+            let asks = budget.on_stale == OnStale::Alert;
+            if asks && self.rule_mode(at).min(self.posture.ceiling) >= Mode::Alert {
                 routes.extend(routes_for(budget, false));
             }
         }
@@ -293,7 +294,7 @@ fn severity(kind: &DecisionKind) -> Severity {
         DecisionKind::Warned { .. } | DecisionKind::Arming { .. } | DecisionKind::BreachedAfterClose => {
             Severity::Warning
         }
-        DecisionKind::Page { topic: PageTopic::SourceHeard, .. } => Severity::Info,
+        DecisionKind::Page { topic: PageTopic::SourceHeard | PageTopic::FirstDays, .. } => Severity::Info,
         DecisionKind::Tripped { .. } | DecisionKind::Withheld { .. } | DecisionKind::Page { .. } => {
             Severity::Critical
         }

@@ -45,6 +45,8 @@ pub struct View {
     pub remembered: usize,
     /// Log files of which it is known how far they were read.
     pub files: usize,
+    /// When the rules freeze next, where they do.
+    pub next_freeze: Option<String>,
 }
 
 /// One breaker.
@@ -80,6 +82,8 @@ pub struct BreakerView {
     pub trips: u16,
     /// Closed windows that were or turned out to be over.
     pub breached_windows: u32,
+    /// Until when its budget only does what first days allow.
+    pub first_days_until: Option<Timestamp>,
 }
 
 /// One hold.
@@ -119,7 +123,7 @@ impl Engine {
             prices: self.book.id().into(),
             ceiling: self.posture.ceiling,
             because: self.posture.because.clone(),
-            freeze: self.freeze.clone(),
+            freeze: self.frozen_at(now),
             clock_doubt: self.clock_doubt.clone(),
             holds: self.holds.keys().filter_map(|key| self.hold_view(key)).collect(),
             sources: self.sources.iter().map(|(name, status)| (name.clone(), status.clone())).collect(),
@@ -127,10 +131,11 @@ impl Engine {
             counters: self.counters.clone(),
             remembered: self.seen.len(),
             files: self.positions.len(),
+            next_freeze: self.next_freeze(now),
         }
     }
 
-    /// Why everything is frozen, where it is.
+    /// Why a person froze everything, where one did; see [`Engine::frozen`] for the rules' freezes too.
     #[must_use]
     pub fn freeze(&self) -> Option<&str> {
         self.freeze.as_deref()
@@ -191,11 +196,12 @@ impl Engine {
             burn: self.burn(u32::try_from(at).unwrap_or(u32::MAX), now),
             unpriced,
             state: cold.state.word().into(),
-            detail: detail(&cold.state),
-            mode: budget.mode.min(self.posture.ceiling),
+            detail: self.with_first_days(cold.budget, detail(&cold.state)),
+            mode: self.rule_mode(cold.budget).min(self.posture.ceiling),
             pending: cold.pending,
             trips: cold.trips,
             breached_windows: u32::try_from(breached).unwrap_or(u32::MAX),
+            first_days_until: self.first_days_of(cold.budget),
         }
     }
 }

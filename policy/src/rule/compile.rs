@@ -6,8 +6,10 @@
 //! budget without its `burnRate` is another budget.
 
 mod act;
+mod approval;
 mod attribution;
 mod budget;
+mod freeze;
 mod guardrail;
 mod limit;
 mod link;
@@ -151,7 +153,7 @@ fn read_document(tree: &Node, sink: &mut Sink<'_>, found: &mut Found) {
         "Budget" => found.budgets.extend(budget::read(&header, spec, sink, found.file)),
         "Route" => found.routes.extend(route::read(&header, spec, sink)),
         "Attribution" => found.attribution.extend(attribution::read(spec, sink)),
-        "Guardrail" => found.guardrails.extend(guardrail::read(spec, sink)),
+        "Guardrail" => found.guardrails.extend(guardrail::read(spec, sink, found.file)),
         "PriceBook" => found.prices.extend(price::read(&header, spec, sink, found.file)),
         _ => {
             if let Some(rule) = source::read(spec, sink) {

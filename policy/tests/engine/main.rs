@@ -1,8 +1,11 @@
 //! The engine through its public door: facts in, decisions, orders and notices out, on a virtual clock.
 
+mod approval;
 mod burn;
 mod clocks;
 mod explain;
+mod first_days;
+mod freeze;
 mod holds;
 mod ledger;
 mod modes;

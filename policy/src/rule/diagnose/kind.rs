@@ -139,6 +139,16 @@ kinds! {
     BadObject = "bad-object",
     /// A blast-radius cap that cannot be read.
     BadCap = "bad-cap",
+    /// A cap that refuses whatever it is asked (a warning).
+    CapRefuses = "cap-refuses",
+    /// Freeze windows without a gap (a warning).
+    AlwaysFrozen = "always-frozen",
+    /// A group of approvers that there is not.
+    UnknownGroup = "unknown-group",
+    /// Text that names no actor.
+    BadActor = "bad-actor",
+    /// Nobody's yes would count.
+    NoApprover = "no-approver",
     /// A price that is not believable, or names no model.
     PriceRefused = "price-refused",
 }
