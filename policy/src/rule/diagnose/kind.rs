@@ -151,4 +151,8 @@ kinds! {
     NoApprover = "no-approver",
     /// A price that is not believable, or names no model.
     PriceRefused = "price-refused",
+    /// A multiple that cannot be read.
+    BadMultiple = "bad-multiple",
+    /// A forecast that should trip.
+    ForecastTrips = "forecast-trips",
 }
