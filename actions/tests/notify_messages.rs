@@ -106,6 +106,7 @@ fn words_of(kind: &DecisionKind) -> String {
             | HoldState::Released => format!("hold {}", to.word()),
         },
         DecisionKind::Commanded { .. } => "commanded".to_owned(),
+        DecisionKind::Spot(spot) => format!("spot {}", spot.notice.kind.word()),
         DecisionKind::Page { topic, .. } => match topic {
             PageTopic::Unpriced
             | PageTopic::SourceStale
@@ -147,6 +148,9 @@ fn every_kind_cause_topic_and_hold_state_has_a_scene() {
         "hold Restoring",
         "hold Released",
         "commanded",
+        "spot interruption",
+        "spot rebalance",
+        "spot capacity-reservation",
     ]
     .map(str::to_owned)
     .into();

@@ -9,6 +9,7 @@ use crate::inventory::ObjectKey;
 use crate::money::{Money, Percent};
 use crate::page::PageTopic;
 use crate::rule::{Measure, Mode, Place};
+use crate::spot::{Plan, SpotNotice};
 use crate::time::{Span, Timestamp};
 
 /// A breaker in one window: the budget, the instance, and when the window began and ends.
@@ -105,6 +106,34 @@ pub enum DecisionKind {
         /// Which.
         measure: Measure,
     },
+    /// AWS will take an instance away; what a rule would do about it.
+    Spot(Box<SpotDecision>),
+}
+
+/// A notice about an instance, and what a rule would do about it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpotDecision {
+    /// What AWS said.
+    pub notice: SpotNotice,
+    /// The node; empty where it is not known.
+    pub node: Box<str>,
+    /// Its pool; empty where it is not known.
+    pub pool: Box<str>,
+    /// Name of the SpotPolicy.
+    pub policy: Box<str>,
+    /// What it would do. None of it is carried out.
+    pub plan: Plan,
+}
+
+impl SpotDecision {
+    /// The node, or the instance where the node is not known.
+    #[must_use]
+    pub fn place(&self) -> String {
+        match &*self.node {
+            "" => format!("instance {}", self.notice.instance),
+            node => format!("node {node}"),
+        }
+    }
 }
 
 /// What brought a breaker to a decision.

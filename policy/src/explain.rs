@@ -5,7 +5,9 @@
 
 use std::fmt::Write;
 
-use crate::decision::{ArmingCause, Cause, Decision, DecisionKind, Effect, Order, ReleaseCause, Why};
+use crate::decision::{
+    ArmingCause, Cause, Decision, DecisionKind, Effect, Order, ReleaseCause, SpotDecision, Why,
+};
 use crate::fact::{GuardAnswer, Observation, Receipt, ReceiptOutcome};
 use crate::inventory::ObjectKey;
 
@@ -57,6 +59,9 @@ pub fn headline(kind: &DecisionKind) -> String {
         DecisionKind::Commanded { what, refused: None } => format!("done: {what}"),
         DecisionKind::Commanded { what, refused: Some(_) } => format!("refused: {what}"),
         DecisionKind::Page { topic, .. } => format!("page: {topic:?}"),
+        DecisionKind::Spot(spot) => {
+            format!("{}: {} {}", spot.notice.kind.word(), spot.place(), spot.notice.kind.in_words())
+        }
     }
 }
 
@@ -153,6 +158,7 @@ fn write_kind(text: &mut String, Decision { kind, why, .. }: &Decision) -> std::
             if to.runs_on() { line(text, "burn", &burn_in_words(why)) } else { Ok(()) }
         }
         DecisionKind::Page { detail, .. } => line(text, "detail", detail),
+        DecisionKind::Spot(spot) => write_spot(text, spot),
         DecisionKind::Commanded { refused: Some(because), .. } => line(text, "refused", because),
         DecisionKind::Warned { .. }
         | DecisionKind::WarnedBy { .. }
@@ -160,6 +166,23 @@ fn write_kind(text: &mut String, Decision { kind, why, .. }: &Decision) -> std::
         | DecisionKind::BreachedAfterClose
         | DecisionKind::Commanded { refused: None, .. } => Ok(()),
     }
+}
+
+fn write_spot(text: &mut String, spot: &SpotDecision) -> std::fmt::Result {
+    let notice = &spot.notice;
+    let pool = if spot.pool.is_empty() { "unknown" } else { &*spot.pool };
+    line(text, "instance", &format!("{} in {}, pool {pool}", notice.instance, notice.region))?;
+    line(text, "event", &format!("{} of {}", notice.event, notice.at))?;
+    if let Some(deadline) = notice.deadline() {
+        line(text, "deadline", &deadline.to_string())?;
+    }
+    for step in &spot.plan.steps {
+        line(text, "would", &step.in_words())?;
+    }
+    for left in &spot.plan.left {
+        line(text, "left", &format!("{}: {}", left.act, left.because))?;
+    }
+    Ok(())
 }
 
 fn write_targets(text: &mut String, targets: &[ObjectKey]) -> std::fmt::Result {

@@ -6,7 +6,7 @@ use policy::money::{Money, Percent};
 use policy::price::PriceBook;
 use policy::rule::{
     Act, CalendarUnit, ChargeKind, Compiled, FirstDays, FreezeWhen, Mode, OnStale, ProtectedKind, Receiver,
-    RestoreWhen, RuleSet, SecretRef, SourceFile, Template, Test, WindowSpec, compile,
+    RestoreWhen, RuleSet, SecretRef, SourceFile, SpotAct, SpotTrigger, Template, Test, WindowSpec, compile,
 };
 use policy::time::{Span, Timestamp};
 
@@ -203,6 +203,23 @@ fn of_two_documents_the_stricter_question_holds_and_their_freezes_add_up() {
     assert_eq!((rail.targets_over, rail.freeze.len()), (Some(3), 4));
     assert_eq!(rail.approvers.unwrap().actors, ["uid:1000".into()], "whom both name");
     assert_eq!(rail.first_days, Some(FirstDays { mode: Mode::Observe, length: Span::from_hours(14 * 24) }));
+}
+
+#[test]
+fn a_spot_policy_says_on_what_and_does_what_is_written_in_that_order() {
+    let rules = whole();
+    let [policy] = rules.spot.as_slice() else { panic!("{:?}", rules.spot) };
+    use SpotTrigger::{CapacityReservation, Interruption, Rebalance};
+    assert_eq!(policy.on, [Interruption, Rebalance, CapacityReservation]);
+    assert_eq!((policy.mode, policy.nodepools.len()), (Mode::Alert, 2));
+    assert!(policy.is_for("rebalance", "gpu-a") && !policy.is_for("rebalance", "cpu"));
+    let acts: Vec<&str> = policy.then.iter().map(SpotAct::word).collect();
+    assert_eq!(acts, ["cordon", "drain", "notify", "checkpoint"]);
+    let SpotAct::Checkpoint { matching, before, .. } = &policy.then[3] else { unreachable!() };
+    assert_eq!(
+        (matching.as_slice(), *before),
+        ([("app".into(), "train".into())].as_slice(), Span::from_secs(100))
+    );
 }
 
 #[test]

@@ -21,6 +21,7 @@ mod render;
 mod scene;
 mod secret;
 pub mod slack;
+mod spot;
 mod visible;
 pub mod webhook;
 mod words;
@@ -306,7 +307,8 @@ fn takes_edits(notice: &Notice) -> bool {
         | DecisionKind::Arming { .. }
         | DecisionKind::BreachedAfterClose
         | DecisionKind::Commanded { .. }
-        | DecisionKind::Page { .. } => false,
+        | DecisionKind::Page { .. }
+        | DecisionKind::Spot(_) => false,
     }
 }
 

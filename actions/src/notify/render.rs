@@ -9,12 +9,12 @@ use policy::decision::{Decision, DecisionKind, HoldState, Notice};
 use policy::fact::{GuardAnswer, GuardCheck};
 use policy::inventory::ObjectKey;
 use policy::page::PageTopic;
-use policy::rule::{Budget, Mode};
+use policy::rule::{Budget, FROZEN_BY_RULES, Mode};
 
 use super::held;
 use super::message::{Action, Field, Message, Standing, TargetLine};
 use super::scene::{Scene, Told, action, give_back};
-use super::words;
+use super::{spot, words};
 
 /// Charges that a message lists.
 const CHARGES: usize = 3;
@@ -30,7 +30,8 @@ pub fn render(notice: &Notice, budget: Option<&Budget>, repeat: bool) -> Message
     let spent = format!("{} ({name})", words::spent(&decision.why, budget));
     let scene = Scene { notice, budget, who, spent };
     let mut told = tell(&scene);
-    let about_money = !matches!(decision.kind, DecisionKind::Page { .. }) && decision.why.breaker.is_some();
+    let no_money = matches!(decision.kind, DecisionKind::Page { .. } | DecisionKind::Spot(_));
+    let about_money = !no_money && decision.why.breaker.is_some();
     if about_money {
         told.lines.extend(doubts(decision));
     }
@@ -84,6 +85,7 @@ fn tell(scene: &Scene<'_>) -> Told {
         DecisionKind::Hold { target, to, detail, .. } => held::tell(scene, target, *to, detail),
         DecisionKind::Commanded { what, refused } => commanded(scene, what, refused.as_deref()),
         DecisionKind::Page { topic, detail } => page(*topic, detail),
+        DecisionKind::Spot(decided) => spot::tell(scene, decided),
     }
 }
 
@@ -164,8 +166,8 @@ fn tripped(scene: &Scene<'_>, targets: &[ObjectKey], left: &[(ObjectKey, String)
 fn withheld(scene: &Scene<'_>, targets: &[ObjectKey], answers: &[GuardAnswer]) -> Told {
     let id = scene.notice.decision.id;
     let noes: Vec<&GuardAnswer> = answers.iter().filter(|a| !a.pass).collect();
-    let asks =
-        noes.iter().any(|a| a.check == GuardCheck::Mode) && scene.notice.decision.mode == Mode::Approve;
+    let asks = noes.iter().any(|a| matches!(a.check, GuardCheck::Mode | GuardCheck::Approval))
+        && scene.notice.decision.mode == Mode::Approve;
     let title = if asks {
         format!("{} waits for a person's yes: {}", scene.who, scene.spent)
     } else {
@@ -184,17 +186,22 @@ fn withheld(scene: &Scene<'_>, targets: &[ObjectKey], answers: &[GuardAnswer]) -
         .collect();
     shown.extend(scene.held().into_iter().filter(|line| !targets.contains(&line.target)));
     let mut actions: Vec<Action> =
-        noes.iter().map(|a| way_round(a.check, asks, format!("breakerbox approve {id}"))).collect();
+        noes.iter().map(|a| way_round(a, asks, format!("breakerbox approve {id}"))).collect();
     actions.dedup();
     actions.push(forgive_command(scene));
     Told { title, lines, targets: shown, actions, stops: false }
 }
 
 /// What gets round a guard that said no.
-fn way_round(check: GuardCheck, asks: bool, approve: String) -> Action {
-    match check {
-        GuardCheck::Mode if asks => action("stop them", approve),
+fn way_round(answer: &GuardAnswer, asks: bool, approve: String) -> Action {
+    // What the rules freeze, no command ends.
+    let by_rules = answer.detail.starts_with(FROZEN_BY_RULES);
+    match answer.check {
+        GuardCheck::Mode | GuardCheck::Approval if asks => action("stop them", approve),
         GuardCheck::BlastRadius => action("stop them although they are many", approve),
+        GuardCheck::Freeze if by_rules => {
+            action("see when it ends and the next begins", "breakerbox status".to_owned())
+        }
         GuardCheck::Freeze => action("end the freeze", "breakerbox unfreeze".to_owned()),
         GuardCheck::Clock => clock_command(),
         _ => action("see what stands in the way", "breakerbox status".to_owned()),

@@ -114,6 +114,7 @@ pub const fn decision_word(kind: &DecisionKind) -> &'static str {
         DecisionKind::Hold { .. } => "Hold",
         DecisionKind::Commanded { .. } => "Commanded",
         DecisionKind::Page { .. } => "Page",
+        DecisionKind::Spot(_) => "Spot",
     }
 }
 

@@ -26,6 +26,7 @@ mod rolling;
 mod rollup;
 mod schedule;
 mod snapshot;
+mod spot;
 mod stop;
 mod survey;
 mod tell;
@@ -57,6 +58,7 @@ pub use hold::Hold;
 pub use positions::FileRead;
 pub use protect::protection;
 pub use snapshot::SnapshotError;
+pub use spot::SpotView;
 pub use survey::{StateWanted, Survey, Tally, Wanted};
 pub use usage::MOST_COUNT;
 pub use view::{BreakerView, HoldView, View};
@@ -209,11 +211,14 @@ pub struct Engine {
     inventory_changed: bool,
     /// Since when each budget is known.
     first_seen: first_days::FirstSeen,
+    spot: spot::State,
     // Made anew from the above.
     /// Accounts whose charges count as `unattributed` in some budget, though they have a tenant: for `explain`
     /// alone. When a lane is resolved depends on a cache, so it is no part of the state.
     over_cap: BTreeSet<u32>,
     schedule: schedule::Schedule,
+    /// Empty between two steps.
+    spot_queue: crate::spot::Queue,
     index: index::Index,
     accounts: FixedMap<(Option<Arc<str>>, Arc<str>), u32>,
     lanes: lane::Lanes,
@@ -256,7 +261,9 @@ impl Engine {
             next_order: OrderId(1),
             inventory_changed: false,
             first_seen: first_days::FirstSeen::default(),
+            spot: spot::State::default(),
             schedule: schedule::Schedule::default(),
+            spot_queue: crate::spot::Queue::default(),
             book: PriceBook::embedded(),
             past_books: Vec::new(),
             price_changes: 0,
@@ -287,6 +294,7 @@ impl Engine {
         for fact in facts {
             self.take(fact, &mut out);
         }
+        self.work_spot(&mut out);
         out
     }
 
@@ -308,6 +316,8 @@ impl Engine {
                 self.settings = Settings { id_key: self.settings.id_key, ..(**settings).clone() };
             }
             Fact::FilesGone(gone) => self.positions.forget(gone),
+            Fact::Spot(batch) => self.take_spot(batch),
+            Fact::Hosts(change) => self.take_hosts(change),
         }
     }
 

@@ -4,7 +4,7 @@
 //! What is in force is read off the rules and the clock and kept until it next changes: it is no state, so
 //! nothing that was begun can fail to end.
 
-use crate::rule::{Frozen, Guardrail};
+use crate::rule::{FROZEN_BY_RULES, Frozen, Guardrail};
 use crate::time::Timestamp;
 
 use super::Engine;
@@ -69,5 +69,5 @@ impl Engine {
 }
 
 fn in_words(frozen: &Frozen<'_>) -> String {
-    format!("frozen by the rules {frozen}")
+    format!("{FROZEN_BY_RULES} {frozen}")
 }

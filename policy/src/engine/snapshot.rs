@@ -24,6 +24,7 @@ use super::index::Index;
 use super::pending::Pending;
 use super::positions::Positions;
 use super::prices::Past;
+use super::spot::State as Spot;
 use super::stop::Stop;
 use super::tell::Returns;
 use super::{Counters, Engine, SourceStatus, Spend};
@@ -81,6 +82,7 @@ struct State<'a> {
     next_order: OrderId,
     inventory_changed: bool,
     first_seen: Cow<'a, FirstSeen>,
+    spot: Cow<'a, Spot>,
 }
 
 impl Engine {
@@ -120,6 +122,7 @@ impl Engine {
             next_order: self.next_order,
             inventory_changed: self.inventory_changed,
             first_seen: Cow::Borrowed(&self.first_seen),
+            spot: Cow::Borrowed(&self.spot),
         };
         // Writing to memory cannot fail for types without a custom error.
         let mut bytes = VERSION.to_le_bytes().to_vec();
@@ -176,6 +179,7 @@ impl Engine {
         engine.next_order = state.next_order;
         engine.inventory_changed = state.inventory_changed;
         engine.first_seen = state.first_seen.into_owned();
+        engine.spot = state.spot.into_owned();
         engine.forget_schedule();
         engine.index = Index::of(&engine.cold);
         for (account, spend) in (0..).zip(&engine.spend) {

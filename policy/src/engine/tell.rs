@@ -11,6 +11,7 @@ use crate::id::DecisionId;
 use crate::inventory::ObjectKey;
 use crate::page::PageTopic;
 use crate::rule::{Act, Budget, Mode, OnStale};
+use crate::spot::SpotKind;
 use crate::time::{Span, Timestamp};
 
 use super::hold::{GIVEN_BACK, Hold};
@@ -65,7 +66,7 @@ impl Engine {
     }
 
     /// A decision under the next number.
-    fn numbered(&mut self, kind: DecisionKind, mode: Mode, why: Why) -> Decision {
+    pub(super) fn numbered(&mut self, kind: DecisionKind, mode: Mode, why: Why) -> Decision {
         let id = self.next_decision;
         self.next_decision = DecisionId(id.0 + 1);
         Decision { id, at: self.now, kind, mode, why }
@@ -150,7 +151,7 @@ impl Engine {
         held.peek().is_some() && held.all(|h| h.state == HoldState::Verified)
     }
 
-    fn tell(
+    pub(super) fn tell(
         &mut self,
         routes: BTreeSet<Box<str>>,
         decision: &Decision,
@@ -296,6 +297,8 @@ fn severity(kind: &DecisionKind) -> Severity {
         | DecisionKind::Arming { .. }
         | DecisionKind::BreachedAfterClose => Severity::Warning,
         DecisionKind::Page { topic: PageTopic::SourceHeard | PageTopic::FirstDays, .. } => Severity::Info,
+        DecisionKind::Spot(spot) if spot.notice.kind == SpotKind::Rebalance => Severity::Info,
+        DecisionKind::Spot(_) => Severity::Warning,
         DecisionKind::Tripped { .. } | DecisionKind::Withheld { .. } | DecisionKind::Page { .. } => {
             Severity::Critical
         }
@@ -335,5 +338,6 @@ fn subject_of(kind: &DecisionKind) -> String {
         DecisionKind::Hold { target, to, .. } => format!("hold-{target}-{}", to.word()),
         DecisionKind::Commanded { .. } => "commanded".to_owned(),
         DecisionKind::Page { topic, .. } => format!("page-{topic:?}"),
+        DecisionKind::Spot(spot) => format!("spot-{}", spot.notice.kind.word()),
     }
 }

@@ -12,6 +12,7 @@ use crate::money::Money;
 use crate::rule::{Mode, RuleSet, WindowSpec};
 use crate::time::Timestamp;
 
+use super::spot::SpotView;
 use super::{Counters, Engine, SourceStatus, Spend};
 
 /// The state of everything but the breakers, as of an instant.
@@ -47,6 +48,8 @@ pub struct View {
     pub files: usize,
     /// When the rules freeze next, where they do.
     pub next_freeze: Option<String>,
+    /// What AWS took away, by pool.
+    pub spot: SpotView,
 }
 
 /// One breaker.
@@ -132,6 +135,7 @@ impl Engine {
             remembered: self.seen.len(),
             files: self.positions.len(),
             next_freeze: self.next_freeze(now),
+            spot: self.spot.view(),
         }
     }
 

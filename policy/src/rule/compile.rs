@@ -18,6 +18,7 @@ mod restore;
 mod route;
 mod select;
 mod source;
+mod spot;
 mod trigger;
 mod window;
 
@@ -30,7 +31,7 @@ use super::diagnose::{Diagnostic, DiagnosticKind as Kind, Diagnostics, Severity,
 use super::file::documents;
 use super::node::{Node, SourceFile, Spot};
 use super::read::{Fields, Keys, Sink};
-use super::{Budget, Place, Route, RuleSet, SourceRule};
+use super::{Budget, Place, Route, RuleSet, SourceRule, SpotPolicy};
 use crate::time::Span;
 
 /// A set that can be used, with what its author should look at.
@@ -49,10 +50,10 @@ const LONGEST: Span = Span::from_hours(31 * 24);
 const API_VERSION: &str = "breakerbox.dev/v1alpha1";
 
 /// Kinds that are read.
-const KINDS: [&str; 6] = ["Budget", "Route", "Attribution", "Guardrail", "PriceBook", "Source"];
+const KINDS: [&str; 7] = ["Budget", "Route", "Attribution", "Guardrail", "PriceBook", "Source", "SpotPolicy"];
 
 /// Kinds of the language that this version refuses.
-const LATER_KINDS: [&str; 2] = ["IdlePolicy", "SpotPolicy"];
+const LATER_KINDS: [&str; 1] = ["IdlePolicy"];
 
 /// Checks a rule set whole. The order of the files makes no difference.
 ///
@@ -107,6 +108,7 @@ struct Found {
     guardrails: Vec<guardrail::Part>,
     prices: Vec<price::Part>,
     sources: BTreeMap<Box<str>, SourceRule>,
+    spot: Vec<SpotPolicy>,
 }
 
 /// Where a document is, for diagnostics of the second pass.
@@ -155,6 +157,7 @@ fn read_document(tree: &Node, sink: &mut Sink<'_>, found: &mut Found) {
         "Route" => found.routes.extend(route::read(&header, spec, sink)),
         "Attribution" => found.attribution.extend(attribution::read(spec, sink)),
         "Guardrail" => found.guardrails.extend(guardrail::read(spec, sink, found.file)),
+        "SpotPolicy" => found.spot.extend(spot::read(&header, spec, sink)),
         "PriceBook" => found.prices.extend(price::read(&header, spec, sink, found.file)),
         _ => {
             if let Some(rule) = source::read(spec, sink) {

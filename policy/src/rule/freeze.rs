@@ -14,6 +14,9 @@ use crate::time::Timestamp;
 /// Windows that a set has at most: each is looked at whenever one begins or ends.
 pub(super) const MOST_WINDOWS: usize = 100;
 
+/// What a freeze of the rules is told by, where a person's names the person.
+pub const FROZEN_BY_RULES: &str = "frozen by the rules";
+
 /// Spans that follow each other without a gap and are joined at most; beyond it there is no end.
 const MOST_JOINED: usize = 800;
 

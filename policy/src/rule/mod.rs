@@ -12,6 +12,7 @@ mod glob;
 mod guardrail;
 mod node;
 mod read;
+mod spot;
 mod trigger;
 
 use std::collections::BTreeMap;
@@ -27,10 +28,11 @@ use crate::time::{Span, Timestamp};
 
 pub use compile::{Compiled, compile};
 pub use diagnose::{Diagnostic, DiagnosticKind, Diagnostics, Severity};
-pub use freeze::{FreezeWhen, FreezeWindow, Frozen};
+pub use freeze::{FROZEN_BY_RULES, FreezeWhen, FreezeWindow, Frozen};
 pub use glob::glob_matches;
 pub use guardrail::{Approvers, FirstDays, Guardrail, PROTECTED_NAMESPACES, ProtectedKind};
 pub use node::SourceFile;
+pub use spot::{SpotAct, SpotPolicy, SpotTrigger};
 pub use trigger::{Measure, Multiple, Then, Trigger};
 
 /// How far a rule may go. Ordered: the lower of the rule's mode and the daemon's ceiling holds.
@@ -96,6 +98,8 @@ pub struct RuleSet {
     pub prices: PriceOverrides,
     /// What is said of sources, by name.
     pub sources: BTreeMap<Box<str>, SourceRule>,
+    /// What to do when AWS takes instances away; by name.
+    pub spot: Vec<SpotPolicy>,
 }
 
 /// How much some subjects may spend in a window, and what happens on the way there.

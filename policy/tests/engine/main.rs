@@ -20,6 +20,7 @@ mod rolling;
 mod safety;
 mod sharing;
 mod sources;
+mod spot;
 mod survey;
 mod trips;
 mod widened;

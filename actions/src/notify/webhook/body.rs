@@ -126,7 +126,7 @@ struct ActionBody<'a> {
 /// The body as JSON, in a fixed order of fields: the same notice gives the same bytes.
 #[must_use]
 pub fn webhook_body(notice: &Notice, message: &Message) -> String {
-    let about_money = !matches!(notice.decision.kind, DecisionKind::Page { .. });
+    let about_money = !matches!(notice.decision.kind, DecisionKind::Page { .. } | DecisionKind::Spot(_));
     let body = Body {
         schema: SCHEMA,
         key: &notice.key,
@@ -195,12 +195,20 @@ fn decision(notice: &Notice) -> DecisionBody<'_> {
             // It names what callers wrote, and people read it.
             body.detail = Some(visible(detail).into());
         }
+        DecisionKind::Spot(spot) => {
+            body.cause = Some(spot.notice.kind.word());
+            body.detail = Some(format!("{} {}", spot.place(), spot.notice.kind.in_words()).into());
+        }
         DecisionKind::Tripped { .. } | DecisionKind::BreachedAfterClose => {}
     }
     body
 }
 
 fn breaker(notice: &Notice) -> Option<BreakerBody<'_>> {
+    // A node is no breaker; it only lends its name to the thread.
+    if matches!(notice.decision.kind, DecisionKind::Spot(_)) {
+        return None;
+    }
     let breaker = notice.decision.why.breaker.as_ref()?;
     let (instance, budget) = words::who(Some(breaker));
     let (start, end) = (instant(breaker.start), instant(breaker.end));
@@ -264,6 +272,7 @@ const fn kind_word(kind: &DecisionKind) -> &'static str {
         DecisionKind::Hold { .. } => "hold",
         DecisionKind::Commanded { .. } => "commanded",
         DecisionKind::Page { .. } => "page",
+        DecisionKind::Spot(_) => "spot",
     }
 }
 

@@ -7,7 +7,7 @@ use super::super::glob::glob_matches;
 use super::super::node::Spot;
 use super::super::read::{Ref, RefKind, Sink};
 use super::super::{Act, Budget, Guardrail, Place, RuleSet, Template};
-use super::{Found, Origin, attribution, guardrail, price};
+use super::{Found, Origin, attribution, guardrail, price, spot};
 use crate::subject::field;
 
 /// Joins and looks up.
@@ -45,6 +45,7 @@ pub(super) fn link(found: Found, sinks: &mut [Sink<'_>]) -> RuleSet {
         guardrail,
         prices,
         sources: found.sources,
+        spot: spot::join(found.spot),
     }
 }
 
