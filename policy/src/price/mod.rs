@@ -23,6 +23,8 @@ mod meter;
 mod model_id;
 #[deny(clippy::arithmetic_side_effects)]
 mod overrides;
+#[deny(clippy::arithmetic_side_effects)]
+mod slip;
 
 use std::fmt;
 use std::str::FromStr;
@@ -33,6 +35,7 @@ use serde::{Deserialize, Serialize};
 pub use book::PriceBook;
 pub use guard::{PriceIssue, PriceProblem};
 pub use instance::InstancePrice;
+pub use litellm::{FilePlace, place_in_file, reduced_file};
 pub use meter::{Amount, Price};
 pub use overrides::{InstanceOverride, PriceOverrides, ShortPrice};
 

@@ -1,4 +1,5 @@
-//! `kind: PriceBook`: prices in the short form. Several documents add up; no key is stated twice.
+//! `kind: PriceBook`: prices in the short form, and LiteLLM's files by name. Several documents add up; no key
+//! is stated twice in one form, and the short form holds over a file.
 //!
 //! What is stated is also held against the embedded book here, so that a price per token typed as a price
 //! per million tokens is refused where it was written. (The engine compares it with the prices that were
@@ -10,13 +11,12 @@ use super::super::diagnose::DiagnosticKind as Kind;
 use super::super::node::{Node, Spot};
 use super::super::read::{Fields, Keys, Sink};
 use super::Header;
+use super::prices_file::{self, Named, PriceFiles};
 use crate::money::{HourRate, TokenRate};
-use crate::price::{InstanceOverride, PriceBook, PriceOverrides, ShortPrice, Tier, TokenClass};
+use crate::price::{InstanceOverride, PriceBook, PriceIssue, PriceOverrides, ShortPrice, Tier, TokenClass};
 
-const PRICE_BOOK: Keys = Keys {
-    known: &["models", "profiles", "instances", "accept", "spotShare"],
-    later: &[("litellm", "write the prices under `models`")],
-};
+const PRICE_BOOK: Keys =
+    Keys::of(&["models", "litellm", "asOf", "profiles", "instances", "accept", "spotShare"]);
 const MODEL: Keys = Keys::of(&["tier", "input", "output", "cacheRead", "cacheWrite5m", "cacheWrite1h"]);
 const MODEL_EXAMPLE: &str = "{input: 3.30 USD per 1M tokens, output: 16.50 USD per 1M tokens}";
 const INSTANCE: Keys = Keys::of(&["type", "capacityType", "region", "price"]);
@@ -32,6 +32,8 @@ pub(super) struct Part {
     prices: PriceOverrides,
     /// By key and, for a rate of a model, its class word.
     spots: BTreeMap<(String, Option<&'static str>), Spot>,
+    /// The LiteLLM file that it names: path from the rules folder.
+    litellm: Option<(String, Spot)>,
 }
 
 pub(super) fn read(header: &Header, spec: &Node, sink: &mut Sink<'_>, file: usize) -> Option<Part> {
@@ -45,7 +47,17 @@ pub(super) fn read(header: &Header, spec: &Node, sink: &mut Sink<'_>, file: usiz
         whole: false,
         prices: PriceOverrides::default(),
         spots: BTreeMap::new(),
+        litellm: None,
     };
+    if let Some(node) = fields.get("asOf") {
+        let date = as_of(node, sink);
+        part.name = format!("{}@{}", part.name, date.unwrap_or_default()).into();
+    }
+    if let Some(node) = fields.get("litellm")
+        && let Some(text) = sink.text(node, "`litellm`")
+    {
+        part.litellm = Some((prices_file::beside(sink.path(), text), node.spot));
+    }
     if let Some(node) = fields.get("models") {
         models(node, &mut part, sink);
     }
@@ -73,6 +85,17 @@ pub(super) fn read(header: &Header, spec: &Node, sink: &mut Sink<'_>, file: usiz
         fields.get("spotShare").and_then(|n| sink.percent(n, "`spotShare`", "5%", "100%"));
     part.whole = sink.errors() == before;
     Some(part)
+}
+
+/// The day on which somebody read the prices: part of the book's id.
+fn as_of<'n>(node: &'n Node, sink: &mut Sink<'_>) -> Option<&'n str> {
+    let text = sink.text(node, "`asOf`")?;
+    if chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").is_err() {
+        let message = format!("`{text}` is not a date");
+        sink.error(Kind::BadTime, node.spot, message, "write it like `2026-11-20`");
+        return None;
+    }
+    Some(text)
 }
 
 fn models(node: &Node, part: &mut Part, sink: &mut Sink<'_>) {
@@ -132,13 +155,17 @@ fn instance(node: &Node, part: &mut Part, sink: &mut Sink<'_>) {
 }
 
 /// All documents in one, with the prices that are not believable reported.
-pub(super) fn join(parts: Vec<Part>, sinks: &mut [Sink<'_>]) -> PriceOverrides {
+pub(super) fn join(parts: Vec<Part>, files: &PriceFiles<'_>, sinks: &mut [Sink<'_>]) -> PriceOverrides {
     let mut whole = PriceOverrides::default();
     let mut spots: BTreeMap<(String, Option<&'static str>), (usize, Spot)> = BTreeMap::new();
     let mut names: BTreeSet<Box<str>> = BTreeSet::new();
     let mut first = None;
     let all_whole = parts.iter().all(|part| part.whole);
+    let mut named = files.named();
     for part in parts {
+        if let Some((path, spot)) = &part.litellm {
+            whole.litellm.extend(named.take(path, (part.file, *spot), sinks));
+        }
         first = first.or(Some((part.file, part.spot)));
         names.insert(part.name);
         for (key, spot) in part.spots {
@@ -161,24 +188,39 @@ pub(super) fn join(parts: Vec<Part>, sinks: &mut [Sink<'_>]) -> PriceOverrides {
     whole.name = names.iter().map(|n| &**n).collect::<Vec<_>>().join("+");
     // Of a book with gaps the comparison would report the gaps once more.
     if let Some(first) = first.filter(|_| all_whole) {
-        refuse_unbelievable(&whole, &spots, first, sinks);
+        refuse_unbelievable(&whole, &Places { spots, named: &named, first }, sinks);
     }
+    named.warn_of_unused(sinks);
     whole
 }
 
-fn refuse_unbelievable(
-    whole: &PriceOverrides,
-    spots: &BTreeMap<(String, Option<&'static str>), (usize, Spot)>,
+/// Where each figure was written.
+struct Places<'p> {
+    spots: BTreeMap<(String, Option<&'static str>), (usize, Spot)>,
+    named: &'p Named<'p>,
+    /// The first price book, for what has no place of its own.
     first: (usize, Spot),
-    sinks: &mut [Sink<'_>],
-) {
-    let Err(issues) = PriceBook::embedded().with_overrides(whole) else { return };
-    for issue in issues {
+}
+
+impl Places<'_> {
+    fn of(&self, issue: &PriceIssue) -> (usize, Spot) {
         let class = TokenClass::ALL.into_iter().map(TokenClass::word);
         let class = class.into_iter().find(|word| issue.field.as_deref() == Some(*word));
-        let by_field = spots.get(&(issue.key.clone(), class));
-        let by_key = || spots.get(&(issue.key.clone(), None));
-        let (file, spot) = by_field.or_else(by_key).copied().unwrap_or(first);
+        let short = || {
+            let by_field = self.spots.get(&(issue.key.clone(), class));
+            by_field.or_else(|| self.spots.get(&(issue.key.clone(), None))).copied()
+        };
+        let is_of_file = issue.field.is_some() && class.is_none();
+        let in_file = || self.named.place(issue);
+        let found = if is_of_file { in_file().or_else(short) } else { short().or_else(in_file) };
+        found.unwrap_or(self.first)
+    }
+}
+
+fn refuse_unbelievable(whole: &PriceOverrides, places: &Places<'_>, sinks: &mut [Sink<'_>]) {
+    let Err(issues) = PriceBook::embedded().with_overrides(whole) else { return };
+    for issue in issues {
+        let (file, spot) = places.of(&issue);
         let text = issue.problem.to_string();
         let (problem, help) = text.split_once("; ").unwrap_or((&text, "correct the price"));
         let message = format!("the price of `{}` is refused: {problem}", issue.key);

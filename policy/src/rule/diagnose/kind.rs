@@ -141,4 +141,8 @@ kinds! {
     BadCap = "bad-cap",
     /// A price that is not believable, or names no model.
     PriceRefused = "price-refused",
+    /// A price file that there is not.
+    UnknownFile = "unknown-file",
+    /// A price file that no PriceBook names (a warning).
+    UnusedFile = "unused-file",
 }
