@@ -80,9 +80,10 @@ pub enum Command {
         #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
         what: String,
     },
-    /// Say yes to a decision that waits (d17), or that the wall clock is right (clock)
+    /// Say yes to a decision that waits (d17), that the wall clock is right (clock), or that the prices in shadow
+    /// count from now on (prices)
     Approve {
-        /// `d17` or `clock`
+        /// `d17`, `clock` or `prices`
         what: String,
     },
     /// Trip a breaker by hand

@@ -6,9 +6,13 @@ use crate::http::{Said, Saying};
 
 use super::{DONE, Failure, Outcome, REFUSED, WRONG, ask};
 
-/// `approve d17`, `approve clock`.
+/// `approve d17`, `approve clock`, `approve prices`.
 pub(super) async fn approve(common: &Common, what: String) -> Outcome {
-    let saying = if what == "clock" { Saying::ApproveClock {} } else { Saying::Approve { decision: what } };
+    let saying = match what.as_str() {
+        "clock" => Saying::ApproveClock {},
+        "prices" => Saying::ApprovePrices {},
+        _ => Saying::Approve { decision: what },
+    };
     say(common, &saying).await
 }
 

@@ -26,6 +26,8 @@ pub enum Saying {
     },
     /// The wall clock is right.
     ApproveClock {},
+    /// The prices that are looked at count from now on.
+    ApprovePrices {},
     /// Trip by hand.
     Trip {
         /// Breaker name.
@@ -84,6 +86,7 @@ impl Saying {
         Ok(match self {
             Self::Approve { decision } => CommandKind::Approve { decision: parse_decision(decision)? },
             Self::ApproveClock {} => CommandKind::ClockIsRight,
+            Self::ApprovePrices {} => CommandKind::PricesCount,
             Self::Trip { breaker, reason } => {
                 CommandKind::Trip { breaker: breaker.clone(), reason: reason.clone() }
             }

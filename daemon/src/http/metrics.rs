@@ -6,6 +6,7 @@
 //! because Prometheus knows nothing better.
 
 mod edges;
+mod shadow;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -160,6 +161,7 @@ impl Collector for Shown {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
         let mut out = Writer(encoder);
         self.spend(&mut out)?;
+        shadow::shadow(self.view.shadow.as_ref(), self.max_series, &mut out)?;
         self.breakers(&mut out)?;
         self.holds_and_sources(&mut out)?;
         self.usage(&mut out)?;

@@ -1,6 +1,8 @@
 //! The shapes of answers, on the wire and in the CLI: times in RFC 3339, money as exact decimal text with its
 //! unit, words instead of numbers. They may grow; a field never changes its meaning.
 
+mod shadow;
+
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -14,6 +16,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::journal::{DecisionRecord, OrderRecord, decision_word, outcome_word};
 use crate::turn::Surveyed;
+
+pub use shadow::{Shadow, ShadowSpend};
 
 /// An error on the wire.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +73,9 @@ pub struct Status {
     pub sources: Vec<Source>,
     /// Usage that was added, seen before, in conflict, refused, and without a price.
     pub usage: Usage,
+    /// Prices that are looked at before they count.
+    #[serde(default)]
+    pub shadow: Option<Shadow>,
 }
 
 /// Usage in numbers, since the journal began.
@@ -239,6 +246,7 @@ impl Status {
                 refused: counters.refused.values().sum(),
                 unpriced: counters.unpriced,
             },
+            shadow: view.shadow.as_ref().map(Shadow::from),
         }
     }
 }

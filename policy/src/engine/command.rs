@@ -71,6 +71,13 @@ impl Engine {
                     failed.map_or(Ok(()), Err),
                 )
             }
+            CommandKind::PricesCount => match self.adopt_shadow() {
+                Some(what) => (what, None, Ok(())),
+                None => {
+                    let no = "no prices are looked at: no PriceBook has `shadow`, or it counts already";
+                    (String::from("the prices in shadow count"), None, Err(no.to_owned()))
+                }
+            },
             CommandKind::ClockIsRight => {
                 let done =
                     self.clock_doubt.take().map(|_| ()).ok_or_else(|| "the clock is not in doubt".to_owned());

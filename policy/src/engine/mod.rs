@@ -20,6 +20,7 @@ mod reload;
 mod remode;
 mod rolling;
 mod rollup;
+mod shadow;
 mod snapshot;
 mod stop;
 mod survey;
@@ -50,6 +51,7 @@ use crate::time::{Span, Timestamp};
 pub use explain::{NotTripped, NotTrippedReason};
 pub use hold::Hold;
 pub use positions::FileRead;
+pub use shadow::{ShadowSpend, ShadowView};
 pub use snapshot::SnapshotError;
 pub use stop::protection;
 pub use survey::{StateWanted, Survey, Tally, Wanted};
@@ -199,6 +201,10 @@ pub struct Engine {
     stops: VecDeque<stop::Stop>,
     freeze: Option<String>,
     paged: BTreeMap<Box<str>, Timestamp>,
+    /// Prices that are looked at before they count.
+    shadow: Option<shadow::Shadow>,
+    /// The book of those that a person, or their date, let count: they do not go back to being looked at.
+    adopted: Option<Box<str>>,
     next_decision: DecisionId,
     next_order: OrderId,
     inventory_changed: bool,
@@ -244,6 +250,8 @@ impl Engine {
             stops: VecDeque::new(),
             freeze: None,
             paged: BTreeMap::new(),
+            shadow: None,
+            adopted: None,
             next_decision: DecisionId(1),
             next_order: OrderId(1),
             inventory_changed: false,

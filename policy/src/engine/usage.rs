@@ -183,6 +183,7 @@ impl Engine {
     fn charge(&mut self, batch: &UsageBatch, row: &Usage, lane: u32, out: &mut Outcome) {
         let tariff = self.lanes.tariff(lane);
         let amount = price(&tariff.meter, &row.quantities);
+        let shadow = tariff.shadow.as_ref().map(|meter| price(meter, &row.quantities).ok());
         let lane = self.lanes.get(lane);
         let account = lane.account;
         let mut slots = std::mem::take(&mut self.slot_scratch);
@@ -193,12 +194,14 @@ impl Engine {
                 (money, flags.0 | row.flags.0, excess(&tariff.before, &row.quantities, money))
             }
             Err(what) => {
+                self.look_at_usage(account, shadow, Money::ZERO);
                 self.count_unpriced(account, &slots, row, &what, out);
                 self.slot_scratch = slots;
                 return;
             }
         };
         self.count_flags(flags);
+        self.look_at_usage(account, shadow, money);
         let excess = excess.as_ref().map_or(&[][..], |excess| &excess[..]);
         self.book_spend(account, row.occurred_at, money, out);
         let on_time = !batch.catching_up && self.now.since(row.occurred_at) <= self.settings.on_time;

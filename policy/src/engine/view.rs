@@ -12,7 +12,7 @@ use crate::money::Money;
 use crate::rule::{Mode, RuleSet, WindowSpec};
 use crate::time::Timestamp;
 
-use super::{Counters, Engine, SourceStatus, Spend};
+use super::{Counters, Engine, ShadowView, SourceStatus, Spend};
 
 /// The state of everything but the breakers, as of an instant.
 #[derive(Clone, Debug, Serialize)]
@@ -45,6 +45,8 @@ pub struct View {
     pub remembered: usize,
     /// Log files of which it is known how far they were read.
     pub files: usize,
+    /// Prices that are looked at before they count.
+    pub shadow: Option<ShadowView>,
 }
 
 /// One breaker.
@@ -127,6 +129,7 @@ impl Engine {
             counters: self.counters.clone(),
             remembered: self.seen.len(),
             files: self.positions.len(),
+            shadow: self.shadow_view(),
         }
     }
 

@@ -53,4 +53,6 @@ pub enum CommandKind {
     ReleaseAll,
     /// The wall clock is right; carry on.
     ClockIsRight,
+    /// The prices that are looked at count from now on.
+    PricesCount,
 }

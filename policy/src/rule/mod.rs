@@ -90,6 +90,17 @@ pub struct RuleSet {
     pub prices: PriceOverrides,
     /// What is said of sources, by name.
     pub sources: BTreeMap<Box<str>, SourceRule>,
+    /// Prices that are looked at before they count.
+    pub shadow: Option<ShadowPrices>,
+}
+
+/// Prices that are looked at before they count: every charge is priced by them too, and no sum has them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShadowPrices {
+    /// All prices as they will be: those that count, and the new ones over them.
+    pub prices: PriceOverrides,
+    /// From then on they count; `None`: when a person says so.
+    pub until: Option<Timestamp>,
 }
 
 /// How much some subjects may spend in a window, and what happens on the way there.

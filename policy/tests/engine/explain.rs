@@ -162,6 +162,18 @@ fn world_of(reason: &str) -> World {
             batch.origins[0].model = "vendor.unknown-v1:0".into();
             world.take(vec![Fact::Usage(batch)]);
         }
+        "prices-in-shadow" => {
+            let mut rules = world.rules.clone();
+            rules.id = "with shadow".into();
+            let mut prices = rules.prices.clone();
+            prices.name = "negotiated".to_owned();
+            for price in prices.models.values_mut() {
+                price.input = Some("1.25 USD per 1M tokens".parse().unwrap());
+            }
+            rules.shadow = Some(policy::rule::ShadowPrices { prices, until: None });
+            world.reload(rules);
+            world.spend("acme", "4");
+        }
         "stopped" => {
             world.spend("acme", "51");
             world.obey_all();
@@ -190,10 +202,11 @@ const fn name_of(reason: &NotTrippedReason) -> &'static str {
         NotTrippedReason::ClosedWindowOnly => "closed-window-only",
         NotTrippedReason::Unpriced { .. } => "unpriced",
         NotTrippedReason::Stopped { .. } => "stopped",
+        NotTrippedReason::PricesInShadow { .. } => "prices-in-shadow",
     }
 }
 
-const REASONS: [&str; 16] = [
+const REASONS: [&str; 17] = [
     "never-seen",
     "no-budget-selects",
     "counted-as-unattributed",
@@ -210,6 +223,7 @@ const REASONS: [&str; 16] = [
     "closed-window-only",
     "unpriced",
     "stopped",
+    "prices-in-shadow",
 ];
 
 #[test]

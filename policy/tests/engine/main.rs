@@ -14,6 +14,7 @@ mod raises;
 mod restarts;
 mod rolling;
 mod safety;
+mod shadow;
 mod sharing;
 mod sources;
 mod survey;

@@ -15,7 +15,7 @@ use crate::subject::field;
 pub(super) fn link(found: Found, files: &PriceFiles<'_>, sinks: &mut [Sink<'_>]) -> RuleSet {
     let attribution = attribution::join(found.attribution);
     let guardrail = guardrail::join(found.guardrails);
-    let prices = price::join(found.prices, files, sinks);
+    let (prices, shadow) = price::join(found.prices, files, sinks);
     let names = Names {
         budgets: names_of(&found.names, "Budget"),
         routes: names_of(&found.names, "Route"),
@@ -45,6 +45,7 @@ pub(super) fn link(found: Found, files: &PriceFiles<'_>, sinks: &mut [Sink<'_>])
         guardrail,
         prices,
         sources: found.sources,
+        shadow,
     }
 }
 
