@@ -78,6 +78,7 @@ fn every_scene_reads_as_its_golden() {
 fn words_of(kind: &DecisionKind) -> String {
     match kind {
         DecisionKind::Warned { .. } => "warned".to_owned(),
+        DecisionKind::WarnedBy { measure } => format!("warned-by {}", measure.word()),
         DecisionKind::Arming { cause } => match cause {
             ArmingCause::Grace(_) => "arming grace",
             ArmingCause::OnTimeFact => "arming on-time-fact",
@@ -129,6 +130,8 @@ fn every_kind_cause_topic_and_hold_state_has_a_scene() {
         "arming rule-change",
         "arming price-change",
         "arming clock",
+        "warned-by burn-rate",
+        "warned-by forecast",
         "tripped",
         "withheld",
         "released window-rolled",

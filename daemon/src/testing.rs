@@ -62,6 +62,8 @@ pub(crate) fn rules(usd: i128, mode: Mode) -> RuleSet {
         restore: Restore { when: RestoreWhen::WindowRolls, min_hold: Span::ZERO, max_trips_per_window: 3 },
         on_stale: OnStale::Keep,
         mode,
+        triggers: Vec::new(),
+        spans: Vec::new(),
     };
     let route = Route { name: "oncall".into(), place: place(20), receivers: vec![] };
     RuleSet {

@@ -48,6 +48,8 @@ fn budget(name: &str, per_each: &[&str]) -> Budget {
         restore: Restore { when: RestoreWhen::WindowRolls, min_hold: Span::ZERO, max_trips_per_window: 1 },
         on_stale: OnStale::Keep,
         mode: Mode::Observe,
+        triggers: Vec::new(),
+        spans: Vec::new(),
     }
 }
 

@@ -5,12 +5,13 @@
 
 mod buckets;
 mod moments;
+mod pace;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::decision::{ArmingCause, LargeCharge};
+use crate::decision::{ArmingCause, Cause, LargeCharge};
 use crate::fact::GuardCheck;
 use crate::id::DecisionId;
 use crate::inventory::ObjectKey;
@@ -22,6 +23,7 @@ use crate::window::Window;
 
 pub use buckets::Bucket;
 pub use moments::Moment;
+pub use pace::{Blame, Pace, Ring};
 
 /// How many of the largest charges a breaker keeps for its why.
 pub const LARGEST: usize = 3;
@@ -120,6 +122,8 @@ pub struct Side {
     pub reload_until: Option<Timestamp>,
     /// What its burn in the current window is measured from; at most two.
     pub moments: Vec<Moment>,
+    /// What its triggers measure, where its budget has some.
+    pub pace: Option<Box<Pace>>,
 }
 
 /// A window that is not the current one.
@@ -191,6 +195,8 @@ pub struct Trip {
     pub in_force: bool,
     /// People were told of it: it tripped, or was asked about, in a mode that tells.
     pub told: bool,
+    /// What brought it about.
+    pub cause: Cause,
 }
 
 /// How far the orders of a trip have come.
@@ -269,6 +275,9 @@ impl Cold {
         self.crossed_at = None;
         if let Some(side) = &mut self.side {
             side.moments.clear();
+            if let Some(pace) = &mut side.pace {
+                (pace.warned, pace.blamed) = (0, None);
+            }
         }
         if !matches!(self.state, State::Tripped(_)) {
             self.state = State::Clear;

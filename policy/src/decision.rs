@@ -8,8 +8,8 @@ use crate::id::{DecisionId, OrderId};
 use crate::inventory::ObjectKey;
 use crate::money::{Money, Percent};
 use crate::page::PageTopic;
-use crate::rule::{Mode, Place};
-use crate::time::Timestamp;
+use crate::rule::{Measure, Mode, Place};
+use crate::time::{Span, Timestamp};
 
 /// A breaker in one window: the budget, the instance, and when the window began and ends.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -100,6 +100,44 @@ pub enum DecisionKind {
         /// For people.
         detail: String,
     },
+    /// A trigger that warns has fired.
+    WarnedBy {
+        /// Which.
+        measure: Measure,
+    },
+}
+
+/// What brought a breaker to a decision.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Cause {
+    /// Its sum reached a share of the limit.
+    #[default]
+    Sum,
+    /// A person said so.
+    Person,
+    /// A trigger fired.
+    Trigger {
+        /// Which.
+        measure: Measure,
+        /// What was spent over each of its spans, at least: a span may be a twelfth short.
+        spent: Vec<(Span, Money)>,
+        /// The sum that was foretold, of a forecast.
+        foretold: Option<Money>,
+        /// Where it was written.
+        place: Place,
+    },
+}
+
+impl Cause {
+    /// The word in YAML tests, metrics and messages.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Sum => "limit",
+            Self::Person => "person",
+            Self::Trigger { measure, .. } => measure.word(),
+        }
+    }
 }
 
 /// What an arming breaker waits for.
@@ -161,6 +199,8 @@ pub struct Why {
     pub occurred_at: Option<Timestamp>,
     /// Anything else worth saying, for people.
     pub note: String,
+    /// What brought it about.
+    pub cause: Cause,
 }
 
 /// One of the largest charges of a window.

@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 
-use crate::decision::{ArmingCause, Decision, DecisionKind, Effect, Order, ReleaseCause, Why};
+use crate::decision::{ArmingCause, Cause, Decision, DecisionKind, Effect, Order, ReleaseCause, Why};
 use crate::fact::{GuardAnswer, Observation, Receipt, ReceiptOutcome};
 use crate::inventory::ObjectKey;
 
@@ -45,6 +45,7 @@ fn line(text: &mut String, label: &str, value: &str) -> std::fmt::Result {
 pub fn headline(kind: &DecisionKind) -> String {
     match kind {
         DecisionKind::Warned { threshold } => format!("warned at {threshold}"),
+        DecisionKind::WarnedBy { measure } => format!("warned: {measure}"),
         DecisionKind::Arming { cause } => format!("arming: waits for {}", cause_in_words(*cause)),
         DecisionKind::Tripped { targets, .. } => format!("tripped: {} to stop", objects(targets.len())),
         DecisionKind::Withheld { targets, .. } => {
@@ -96,6 +97,9 @@ fn write_why(text: &mut String, why: &Why) -> std::fmt::Result {
         if why.unpriced > 0 { format!(", {} without a price", why.unpriced) } else { String::new() };
     line(text, "spent", &format!("{} of {} ({} charges{unpriced})", why.sum, why.limit, why.facts))?;
     line(text, "window", &format!("{} to {}", breaker.start, breaker.end))?;
+    if let Some(cause) = trigger_in_words(&why.cause) {
+        line(text, "trigger", &cause)?;
+    }
     if let Some(at) = why.occurred_at {
         line(text, "crossed", &format!("by a charge of {at}"))?;
     }
@@ -109,6 +113,19 @@ fn write_why(text: &mut String, why: &Why) -> std::fmt::Result {
         line(text, "note", &why.note)?;
     }
     Ok(())
+}
+
+/// What a trigger saw, in words; `None` where none was why.
+#[must_use]
+pub fn trigger_in_words(cause: &Cause) -> Option<String> {
+    let Cause::Trigger { measure, spent, foretold, .. } = cause else { return None };
+    let seen: Vec<String> =
+        spent.iter().map(|(span, amount)| format!("{amount} in the last {span}")).collect();
+    let seen = match foretold {
+        Some(sum) => format!("{sum} by the end of the window at its average pace so far"),
+        None => seen.join(" and "),
+    };
+    Some(format!("{measure}: {seen}"))
 }
 
 /// What the spend of a breaker comes to per hour, in words; also where that is not known.
@@ -138,6 +155,7 @@ fn write_kind(text: &mut String, Decision { kind, why, .. }: &Decision) -> std::
         DecisionKind::Page { detail, .. } => line(text, "detail", detail),
         DecisionKind::Commanded { refused: Some(because), .. } => line(text, "refused", because),
         DecisionKind::Warned { .. }
+        | DecisionKind::WarnedBy { .. }
         | DecisionKind::Arming { .. }
         | DecisionKind::BreachedAfterClose
         | DecisionKind::Commanded { refused: None, .. } => Ok(()),

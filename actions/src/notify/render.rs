@@ -58,6 +58,13 @@ fn tell(scene: &Scene<'_>) -> Told {
             targets: scene.held(),
             ..Told::default()
         },
+        DecisionKind::WarnedBy { measure } => Told {
+            title: format!("{who} spends fast, {measure}: {spent}"),
+            lines: triggered(scene),
+            targets: scene.held(),
+            actions: vec![forgive_command(scene)],
+            ..Told::default()
+        },
         DecisionKind::Arming { cause } => arming(scene, *cause),
         DecisionKind::Tripped { targets, left } => tripped(scene, targets, left),
         DecisionKind::Withheld { targets, answers } => withheld(scene, targets, answers),
@@ -80,6 +87,12 @@ fn tell(scene: &Scene<'_>) -> Told {
     }
 }
 
+/// What a trigger saw, where one is why.
+fn triggered(scene: &Scene<'_>) -> Vec<String> {
+    let saw = policy::explain::trigger_in_words(&scene.notice.decision.why.cause);
+    saw.map(|saw| format!("Seen: {saw}.")).into_iter().collect()
+}
+
 fn closed(scene: &Scene<'_>) -> String {
     let why = &scene.notice.decision.why;
     let (_, name) = words::who(why.breaker.as_ref());
@@ -96,9 +109,12 @@ fn arming(scene: &Scene<'_>, cause: policy::decision::ArmingCause) -> Told {
         Clock => vec![clock_command()],
         _ => vec![forgive_command(scene)],
     };
+    let mut lines = triggered(scene);
+    let over = if lines.is_empty() { "is over its limit" } else { "spends too fast" };
+    lines.push(words::waits_for(cause));
     Told {
-        title: format!("{} is over its limit, nothing is done yet: {}", scene.who, scene.spent),
-        lines: vec![words::waits_for(cause)],
+        title: format!("{} {over}, nothing is done yet: {}", scene.who, scene.spent),
+        lines,
         targets: scene.held(),
         actions,
         stops: false,
@@ -121,6 +137,7 @@ fn tripped(scene: &Scene<'_>, targets: &[ObjectKey], left: &[(ObjectKey, String)
             ]
         }
     };
+    lines.extend(triggered(scene));
     let would = mode < Mode::Enforce;
     let mut shown: Vec<TargetLine> = scene.held();
     for line in shown.iter_mut().filter(|l| would && l.standing == Standing::Held(HoldState::Ordered)) {

@@ -6,7 +6,7 @@
 
 use crate::breaker::{Closed, Cold, Stage, State, Trip, mark};
 use crate::burn::Burn;
-use crate::decision::{ArmingCause, BreakerRef, DecisionKind, ReleaseCause, Why};
+use crate::decision::{ArmingCause, BreakerRef, Cause, DecisionKind, ReleaseCause, Why};
 use crate::money::Money;
 use crate::rule::{Budget, Mode, RestoreWhen, WindowSpec};
 use crate::time::{Span, Timestamp};
@@ -35,37 +35,63 @@ impl Engine {
         if matches!(self.cold[at].state, State::Tripped(_)) {
             return self.set_mark(slot);
         }
-        let sum = self.hot[at].sum;
-        let trip_mark = self.cold[at].trip_mark(self.budget_of(slot));
-        if sum >= trip_mark {
-            if let Some(posting) = posting {
-                let cold = &mut self.cold[at];
-                cold.crossed_at.get_or_insert(posting.at);
-                cold.on_time_over |= posting.on_time;
+        let causes = self.causes(slot);
+        if let Some(posting) = posting.filter(|_| !causes.is_empty()) {
+            let cold = &mut self.cold[at];
+            cold.crossed_at.get_or_insert(posting.at);
+            cold.on_time_over |= posting.on_time;
+        }
+        match self.first_free(slot, causes) {
+            Some((cause, None)) => self.trip(slot, cause, None, out),
+            Some((cause, Some(waits_for))) => self.arm(slot, cause, waits_for, out),
+            None => {
+                self.warn_by_pace(slot, out);
+                self.below(slot, self.hot[at].sum, out);
             }
-            self.armed.insert(slot);
-            match self.obstacle(slot, sum, trip_mark) {
-                Some(cause) => self.arm(slot, cause, out),
-                None => self.trip(slot, None, out),
-            }
-        } else {
-            self.below(slot, sum, out);
         }
         self.set_mark(slot);
     }
 
-    /// Why a breaker over its limit must not trip now. The order is that in which people want to hear it.
-    fn obstacle(&mut self, slot: u32, sum: Money, trip_mark: Money) -> Option<ArmingCause> {
+    /// All that says trip now: the sum first, then how fast it grows. Each with what already speaks against it.
+    fn causes(&mut self, slot: u32) -> Vec<(Cause, Option<ArmingCause>)> {
+        let at = slot as usize;
+        let mut causes = Vec::new();
+        let (sum, trip_mark) = (self.hot[at].sum, self.cold[at].trip_mark(self.budget_of(slot)));
+        if sum >= trip_mark {
+            let cold = &self.cold[at];
+            let newly_priced = sum.saturating_sub(cold.price_excess) < trip_mark;
+            let rules = cold.by_reload.then_some(ArmingCause::RuleChange);
+            causes.push((Cause::Sum, rules.or(newly_priced.then_some(ArmingCause::PriceChange))));
+        }
+        if let Some((cause, by_rules)) = self.tripping(slot) {
+            causes.push((cause, by_rules.then_some(ArmingCause::RuleChange)));
+        }
+        causes
+    }
+
+    /// The first cause that nothing speaks against, else the first of all with what it waits for.
+    fn first_free(
+        &mut self,
+        slot: u32,
+        causes: Vec<(Cause, Option<ArmingCause>)>,
+    ) -> Option<(Cause, Option<ArmingCause>)> {
+        if causes.is_empty() {
+            return None;
+        }
+        self.armed.insert(slot);
+        let free = causes.iter().position(|(_, against)| against.is_none()).unwrap_or(0);
+        let (cause, against) = causes.into_iter().nth(free)?;
+        let waits_for = against.or_else(|| self.obstacle(slot));
+        Some((cause, waits_for))
+    }
+
+    /// Why a breaker that is over must not trip now, whatever brought it over. The order is that in which people
+    /// want to hear it.
+    fn obstacle(&mut self, slot: u32) -> Option<ArmingCause> {
         let grace = self.budget_of(slot).grace;
         let now = self.now;
         let doubt = self.clock_doubt.is_some();
         let cold = &mut self.cold[slot as usize];
-        if cold.by_reload {
-            return Some(ArmingCause::RuleChange);
-        }
-        if sum.saturating_sub(cold.price_excess) < trip_mark {
-            return Some(ArmingCause::PriceChange);
-        }
         if !cold.on_time_over {
             return Some(ArmingCause::OnTimeFact);
         }
@@ -79,14 +105,15 @@ impl Engine {
         None
     }
 
-    fn arm(&mut self, slot: u32, cause: ArmingCause, out: &mut Outcome) {
+    fn arm(&mut self, slot: u32, by: Cause, cause: ArmingCause, out: &mut Outcome) {
         if let State::Arming { cause: before, .. } = &self.cold[slot as usize].state
             && *before == cause
         {
             return;
         }
         self.begin_episode(slot);
-        let decision = self.decide(slot, DecisionKind::Arming { cause }, out);
+        let why = self.why_by(slot, by);
+        let decision = self.decide_with(Some(slot), DecisionKind::Arming { cause }, why, out);
         let now = self.now;
         let cold = &mut self.cold[slot as usize];
         let since = match &cold.state {
@@ -131,12 +158,14 @@ impl Engine {
         if matches!(cold.state, State::Arming { .. }) {
             cold.on_time_over = false;
             cold.grace_until = None;
+            cold.crossed_at = None;
         }
-        cold.state = if cold.warned > 0 { State::Warned } else { State::Clear };
+        let warned = self.cold[at].warned > 0 || self.is_fast(slot);
+        self.cold[at].state = if warned { State::Warned } else { State::Clear };
     }
 
     /// Trips: by spend, or by a person who said so.
-    pub(super) fn trip(&mut self, slot: u32, by: Option<String>, out: &mut Outcome) {
+    pub(super) fn trip(&mut self, slot: u32, cause: Cause, by: Option<String>, out: &mut Outcome) {
         let at = slot as usize;
         let expansion = self.expand(slot);
         let warned = self.budget_of(slot).warn_at.len();
@@ -156,6 +185,7 @@ impl Engine {
             approved_by: None,
             in_force: false,
             told: self.mode_of(slot) >= Mode::Alert,
+            cause,
         };
         self.cold[at].state = State::Tripped(Box::new(trip));
         self.armed.insert(slot);
@@ -269,7 +299,7 @@ impl Engine {
         }
         let keep = match &self.cold[at].state {
             State::Clear => rolling.is_some() && self.cold[at].reset_mark.is_some(),
-            State::Warned => rolling.is_some(),
+            State::Warned => rolling.is_some() || self.is_fast(slot),
             State::Arming { .. } | State::Tripped(_) => true,
         };
         if !keep {
@@ -299,12 +329,15 @@ impl Engine {
             RestoreWhen::Manual => None,
             RestoreWhen::WindowRolls if rolled => Some(ReleaseCause::WindowRolled),
             RestoreWhen::WindowRolls if matches!(budget.window, WindowSpec::Rolling(_)) => {
-                let below = self.hot[at].sum < self.cold[at].trip_mark(budget);
+                let below = self.hot[at].sum < self.cold[at].trip_mark(budget) && !self.is_tripping(slot);
                 (below && !spent_trips).then_some(ReleaseCause::FellBelow)
             }
             RestoreWhen::WindowRolls => None,
             RestoreWhen::Below(_) if rolled => Some(ReleaseCause::WindowRolled),
-            RestoreWhen::Below(share) => (fell(share) && !spent_trips).then_some(ReleaseCause::FellBelow),
+            RestoreWhen::Below(share) => {
+                let below = fell(share) && !self.is_tripping(slot);
+                (below && !spent_trips).then_some(ReleaseCause::FellBelow)
+            }
         };
         if let Some(cause) = cause {
             self.release(slot, cause, out);
@@ -383,7 +416,7 @@ impl Engine {
     }
 
     /// A breaker that leaves `Clear` begins what its messages are about; one that is on its way goes on.
-    fn begin_episode(&mut self, slot: u32) {
+    pub(super) fn begin_episode(&mut self, slot: u32) {
         self.keep_moment(slot);
         let begin = self.episode_of(slot);
         let cold = &mut self.cold[slot as usize];
@@ -418,6 +451,12 @@ impl Engine {
 
     /// Facts, sum, limit and rule line of a breaker as it stands.
     pub(super) fn why(&self, slot: u32) -> Why {
+        let cause = self.trip_of(slot).map_or(Cause::Sum, |trip| trip.cause.clone());
+        self.why_by(slot, cause)
+    }
+
+    /// The same for what brought it about.
+    pub(super) fn why_by(&self, slot: u32, cause: Cause) -> Why {
         let (hot, cold): (_, &Cold) = (&self.hot[slot as usize], &self.cold[slot as usize]);
         let budget = self.budget_of(slot);
         let window = self.window_of(slot);
@@ -430,11 +469,15 @@ impl Engine {
             burn: self.burn(slot, self.now),
             largest: cold.largest.clone(),
             unpriced: cold.unpriced,
-            place: budget.trip_place.clone(),
+            place: match &cause {
+                Cause::Trigger { place, .. } => place.clone(),
+                Cause::Sum | Cause::Person => budget.trip_place.clone(),
+            },
             rules: self.rules.id.clone(),
             prices: self.book.id().into(),
             occurred_at: cold.crossed_at,
             note: String::new(),
+            cause,
         }
     }
 }

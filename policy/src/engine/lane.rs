@@ -41,28 +41,35 @@ const _: () = assert!(size_of::<Lane>() == 64, "a lane is one cache line");
 /// Breakers of a lane: few, nearly always, and then they stand in the lane itself.
 #[derive(Clone, Debug)]
 pub(super) enum Slots {
-    Few([u32; FEW], u8),
-    Many(Box<[u32]>),
+    Few { slots: [u32; FEW], len: u8, paced: bool },
+    Many { slots: Box<[u32]>, paced: bool },
 }
 
 const FEW: usize = 8;
 
 impl Slots {
-    fn new(slots: &[u32]) -> Self {
+    fn new(slots: &[u32], paced: bool) -> Self {
         let mut few = [0; FEW];
         match few.get_mut(..slots.len()) {
             Some(head) => {
                 head.copy_from_slice(slots);
-                Self::Few(few, u8::try_from(slots.len()).unwrap_or(0))
+                Self::Few { slots: few, len: u8::try_from(slots.len()).unwrap_or(0), paced }
             }
-            None => Self::Many(slots.into()),
+            None => Self::Many { slots: slots.into(), paced },
         }
     }
 
     pub fn as_slice(&self) -> &[u32] {
         match self {
-            Self::Few(few, len) => &few[..usize::from(*len)],
-            Self::Many(many) => many,
+            Self::Few { slots, len, .. } => &slots[..usize::from(*len)],
+            Self::Many { slots, .. } => slots,
+        }
+    }
+
+    /// Whether one of their budgets looks at more than its sum.
+    pub const fn paced(&self) -> bool {
+        match self {
+            Self::Few { paced, .. } | Self::Many { paced, .. } => *paced,
         }
     }
 }
@@ -210,7 +217,8 @@ impl Engine {
         let left_out = comer.left_out;
         let account = self.account(subject.trusted(field::TENANT), &model, out);
         self.note_over_cap(account, &slots);
-        let lane = Lane { digest, tariff, account, slots: Slots::new(&slots) };
+        let paced = slots.iter().any(|slot| !self.budget_of(*slot).triggers.is_empty());
+        let lane = Lane { digest, tariff, account, slots: Slots::new(&slots, paced) };
         if left_out { Resolved::ForNow(lane) } else { Resolved::For(lane) }
     }
 
@@ -410,7 +418,7 @@ mod tests {
     fn lanes_are_thrown_away_between_batches_only() {
         let mut engine = Engine::new(crate::fact::Settings::new(IdKey([7, 7]), "test"));
         let mut out = Outcome::default();
-        let filler = |digest| Lane { digest, tariff: 0, account: 0, slots: Slots::new(&[]) };
+        let filler = |digest| Lane { digest, tariff: 0, account: 0, slots: Slots::new(&[], false) };
         for n in 1..MOST_LANES {
             engine.lanes.add(filler([0, 0, u32::try_from(n).unwrap(), 0]));
         }

@@ -12,6 +12,7 @@ mod index;
 mod judge;
 mod lane;
 mod name;
+mod pace;
 mod pending;
 mod positions;
 mod prices;

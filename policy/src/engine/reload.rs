@@ -7,7 +7,7 @@ use crate::breaker::{Cold, Hot, State};
 use crate::decision::DecisionKind;
 use crate::money::Money;
 use crate::page::PageTopic;
-use crate::rule::{Budget, Mode, RuleSet};
+use crate::rule::{Budget, Mode, RuleSet, Trigger};
 use crate::time::{Span, Timestamp};
 
 use super::index::Index;
@@ -25,6 +25,10 @@ impl Engine {
         let over_before = self.over();
         let chosen = self.chosen();
         let kept = self.kept_budgets(rules);
+        let triggers: BTreeMap<u16, Vec<Trigger>> = kept
+            .iter()
+            .map(|(old, new)| (*new, self.rules.budgets[usize::from(*old)].triggers.clone()))
+            .collect();
         let modes: BTreeMap<u16, Mode> =
             kept.iter().map(|(old, new)| (*new, self.rules.budgets[usize::from(*old)].mode)).collect();
         // A set is whole or not used.
@@ -38,6 +42,7 @@ impl Engine {
         let (mut newly_over, mut asked, mut widened) = (Vec::new(), Vec::new(), Vec::new());
         for slot in 0..u32::try_from(self.hot.len()).unwrap_or(u32::MAX) {
             let before = self.cold[slot as usize].limit;
+            self.change_triggers(slot, &triggers);
             if self.change_limit(slot, &over_before, out) {
                 newly_over.push(self.difference(slot, before));
             }
@@ -134,6 +139,9 @@ impl Engine {
         }
         let budget = self.rules.budgets[usize::from(self.cold[at].budget)].clone();
         let limit = self.cold[at].limit_of(&budget, self.now);
+        if limit < self.cold[at].limit {
+            self.blame_rules_for_pace(slot);
+        }
         let cold = &mut self.cold[at];
         cold.limit = limit;
         cold.warned = cold.warned.min(u8::try_from(budget.warn_at.len()).unwrap_or(u8::MAX));
@@ -151,6 +159,15 @@ impl Engine {
             self.judge(slot, None, out);
         }
         by_reload
+    }
+
+    /// Takes new triggers. What they measure is the same where they say the same, wherever it is written.
+    fn change_triggers(&mut self, slot: u32, before: &BTreeMap<u16, Vec<Trigger>>) {
+        let Some(before) = before.get(&self.cold[slot as usize].budget) else { return };
+        let said = |list: &[Trigger]| list.iter().map(|t| (t.measure, t.then)).collect::<Vec<_>>();
+        if said(before) != said(&self.budget_of(slot).triggers) {
+            self.blame_rules_for_pace(slot);
+        }
     }
 
     /// What the new rules changed for a breaker that they bring over.

@@ -185,7 +185,7 @@ impl Engine {
         let amount = price(&tariff.meter, &row.quantities);
         let shadow = tariff.shadow.as_ref().map(|meter| price(meter, &row.quantities).ok());
         let lane = self.lanes.get(lane);
-        let account = lane.account;
+        let (account, paced) = (lane.account, lane.slots.paced());
         let mut slots = std::mem::take(&mut self.slot_scratch);
         slots.clear();
         slots.extend_from_slice(lane.slots.as_slice());
@@ -210,7 +210,10 @@ impl Engine {
         }
         let posting = Posting { amount: money, excess, at: row.occurred_at, on_time, batch, row };
         for slot in &slots {
-            self.post(*slot, &posting, out);
+            match paced {
+                true => self.post_paced(*slot, &posting, out),
+                false => self.post(*slot, &posting, out),
+            }
         }
         self.slot_scratch = slots;
     }
@@ -227,6 +230,19 @@ impl Engine {
             self.counters.flagged[flags.trailing_zeros() as usize] += 1;
             flags &= flags - 1;
         }
+    }
+
+    /// Adds a charge to a breaker whose budget may look at more than its sum.
+    fn post_paced(&mut self, slot: u32, posting: &Posting<'_>, out: &mut Outcome) {
+        if self.budget_of(slot).triggers.is_empty() {
+            return self.post(slot, posting, out);
+        }
+        self.keep_pace(slot, posting);
+        self.post(slot, posting, out);
+        // What belongs to another window makes nothing of this one on time.
+        let rolling = self.rolling(slot).is_some();
+        let inside = rolling || self.hot[slot as usize].window.contains(posting.at);
+        self.judge(slot, inside.then_some(posting), out);
     }
 
     /// Adds a charge to one breaker. The short way touches one cache line.

@@ -10,6 +10,7 @@ mod file;
 mod glob;
 mod node;
 mod read;
+mod trigger;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -26,6 +27,7 @@ pub use compile::{Compiled, compile};
 pub use diagnose::{Diagnostic, DiagnosticKind, Diagnostics, Severity};
 pub use glob::glob_matches;
 pub use node::SourceFile;
+pub use trigger::{Measure, Multiple, Then, Trigger};
 
 /// How far a rule may go. Ordered: the lower of the rule's mode and the daemon's ceiling holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -140,6 +142,10 @@ pub struct Budget {
     pub on_stale: OnStale,
     /// How far it may go.
     pub mode: Mode,
+    /// What it looks at besides its sum, in the order in which they are asked.
+    pub triggers: Vec<Trigger>,
+    /// Spans over which its triggers measure, each once, ascending.
+    pub spans: Vec<Span>,
 }
 
 /// Which charges count: all of these conditions, on trusted fields only.

@@ -9,6 +9,7 @@ mod modes;
 mod names;
 mod nasty;
 mod overrides;
+mod pace;
 mod prices;
 mod raises;
 mod restarts;

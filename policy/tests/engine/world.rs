@@ -81,6 +81,8 @@ pub fn daily(name: &str, limit: &str, mode: Mode) -> Budget {
         restore: Restore { when: RestoreWhen::WindowRolls, min_hold: Span::ZERO, max_trips_per_window: 3 },
         on_stale: OnStale::Keep,
         mode,
+        triggers: Vec::new(),
+        spans: Vec::new(),
     }
 }
 

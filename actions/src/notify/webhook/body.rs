@@ -168,6 +168,7 @@ fn decision(notice: &Notice) -> DecisionBody<'_> {
     };
     match &decision.kind {
         DecisionKind::Warned { threshold } => body.threshold = Some(threshold.to_string()),
+        DecisionKind::WarnedBy { measure } => body.threshold = Some(measure.to_string()),
         DecisionKind::Arming { cause } => body.cause = Some(arming_word(*cause)),
         DecisionKind::Released { cause, .. } => {
             body.cause = Some(release_word(cause));
@@ -254,6 +255,7 @@ fn usd(amount: Money) -> String {
 const fn kind_word(kind: &DecisionKind) -> &'static str {
     match kind {
         DecisionKind::Warned { .. } => "warned",
+        DecisionKind::WarnedBy { .. } => "warned-by",
         DecisionKind::Arming { .. } => "arming",
         DecisionKind::Tripped { .. } => "tripped",
         DecisionKind::Withheld { .. } => "withheld",

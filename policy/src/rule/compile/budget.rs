@@ -3,8 +3,8 @@
 use super::super::diagnose::DiagnosticKind as Kind;
 use super::super::node::{Node, Shape, Spot};
 use super::super::read::{Fields, Keys, RefKind, Sink, all_of};
-use super::super::{Act, Budget, Mode, OnStale};
-use super::{Header, LONGEST, Origin, act, limit, restore, select, window};
+use super::super::{Act, Budget, Mode, OnStale, Trigger};
+use super::{Header, LONGEST, Origin, act, limit, restore, select, trigger, window};
 use crate::money::Percent;
 use crate::subject::FieldName;
 use crate::time::Span;
@@ -26,11 +26,11 @@ const BUDGET: Keys = Keys {
         "onStale",
         "onUnpriced",
         "mode",
+        "burnRate",
+        "delta",
+        "forecast",
     ],
-    later: &[
-        ("burnRate", "take it out; `warnAt` and `tripAt` decide on the sum alone"),
-        ("forecast", "take it out; `warnAt` tells people on the way"),
-    ],
+    later: &[],
 };
 
 /// Modes by word.
@@ -61,6 +61,7 @@ pub(super) fn read(
     let limit = limit::read(&fields, known, window.as_ref(), sink);
     let trip = trip_at(&fields, sink);
     let warn_at = warn_at(&fields, trip.map(|(percent, _)| percent), sink);
+    let triggers = trigger::read(&fields, window.as_ref(), sink);
     let grace =
         fields.get("grace").map_or(Some(Span::ZERO), |n| sink.span(n, "`grace`", Span::ZERO, LONGEST));
     let on_warn = acts(&fields, "onWarn", known, sink);
@@ -75,6 +76,7 @@ pub(super) fn read(
         warn_of_no_effect(mode, acts, &fields, sink);
     }
     let within = within(&fields, sink);
+    let triggers = triggers?;
     let budget = Budget {
         name: header.name.clone(),
         description: description?.into(),
@@ -93,9 +95,19 @@ pub(super) fn read(
         restore: restore?,
         on_stale: on_stale?,
         mode: mode?,
+        spans: spans(&triggers),
+        triggers,
     };
     let within = fields.get("within").map(|node| node.spot);
     Some((budget, Origin { file, spot: header.spot, within }))
+}
+
+/// Spans that the triggers measure over, each once.
+fn spans(triggers: &[Trigger]) -> Vec<Span> {
+    let mut spans: Vec<Span> = triggers.iter().flat_map(|trigger| trigger.measure.spans()).collect();
+    spans.sort_unstable();
+    spans.dedup();
+    spans
 }
 
 fn within(fields: &Fields<'_>, sink: &mut Sink<'_>) -> Option<Box<str>> {

@@ -57,7 +57,7 @@ pub(super) fn read(
     Some(Limit { amount: amount?, overrides: overrides? })
 }
 
-fn amount(node: &Node, sink: &mut Sink<'_>) -> Option<Money> {
+pub(super) fn amount(node: &Node, sink: &mut Sink<'_>) -> Option<Money> {
     let amount = sink.money(node, "`amount`")?;
     if amount.is_zero() {
         let message = "a limit of 0 USD trips before anything is spent";

@@ -145,4 +145,8 @@ kinds! {
     UnknownFile = "unknown-file",
     /// A price file that no PriceBook names (a warning).
     UnusedFile = "unused-file",
+    /// A multiple that cannot be read.
+    BadMultiple = "bad-multiple",
+    /// A forecast that should trip.
+    ForecastTrips = "forecast-trips",
 }
