@@ -86,6 +86,11 @@ pub enum Command {
         /// `d17`, `clock` or `prices`
         what: String,
     },
+    /// Say that you look after what is critical, so that it is not said again and nobody else is told
+    Ack {
+        /// A decision (d17), a breaker (tenant-daily/acme) or `all`
+        what: String,
+    },
     /// Trip a breaker by hand
     Trip {
         /// The breaker, `tenant-daily/acme`

@@ -65,7 +65,8 @@ pub(crate) fn rules(usd: i128, mode: Mode) -> RuleSet {
         triggers: Vec::new(),
         spans: Vec::new(),
     };
-    let route = Route { name: "oncall".into(), place: place(20), receivers: vec![] };
+    let route =
+        Route { name: "oncall".into(), place: place(20), receivers: vec![], delivery: Default::default() };
     RuleSet {
         id: format!("rules-{usd}-{}", mode.word()).into(),
         budgets: vec![budget],

@@ -16,6 +16,10 @@ pub(super) async fn approve(common: &Common, what: String) -> Outcome {
     say(common, &saying).await
 }
 
+pub(super) async fn ack(common: &Common, what: String) -> Outcome {
+    say(common, &Saying::Ack { what }).await
+}
+
 pub(super) async fn trip(common: &Common, breaker: String, reason: String) -> Outcome {
     say(common, &Saying::Trip { breaker, reason }).await
 }

@@ -106,6 +106,7 @@ async fn dispatch(cli: Cli) -> Outcome {
         Command::Status => status::run(&common).await,
         Command::Explain { what } => explain::run(&common, &what).await,
         Command::Approve { what } => command::approve(&common, what).await,
+        Command::Ack { what } => command::ack(&common, what).await,
         Command::Trip { breaker, reason } => command::trip(&common, breaker, reason).await,
         Command::Reset { breaker, more } => command::reset(&common, breaker, more).await,
         Command::Freeze { reason } => release::freeze(&common, reason).await,

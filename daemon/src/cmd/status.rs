@@ -1,7 +1,7 @@
 //! `breakerbox status`.
 
 use crate::args::{Common, Format};
-use crate::http::shape::{Shadow, Status};
+use crate::http::shape::{Alarm, Shadow, Status};
 
 use super::{DONE, Outcome, ask};
 
@@ -58,10 +58,29 @@ pub(super) fn render(format: Format, status: &Status) -> String {
         })
         .collect();
     text.push_str(&ask::rows(format, "sources", &["source", "last heard", "last usage", "state"], &sources));
+    text.push_str(&unanswered(format, status));
     if let Some(shadow) = &status.shadow {
         text.push_str(&in_shadow(format, shadow));
     }
     text
+}
+
+/// What is critical and nobody has acknowledged.
+fn unanswered(format: Format, status: &Status) -> String {
+    let row = |alarm: &Alarm| {
+        let (again, steps) = (alarm.again.to_string(), alarm.steps.to_string());
+        vec![
+            alarm.decision.clone(),
+            alarm.about.clone(),
+            alarm.route.clone(),
+            alarm.since.clone(),
+            again,
+            steps,
+        ]
+    };
+    let rows: Vec<Vec<String>> = status.alarms.iter().map(row).collect();
+    let headings = ["ack", "unanswered", "route", "since", "again", "escalated"];
+    ask::rows(format, "unanswered", &headings, &rows)
 }
 
 /// What was charged, and what would have been by the prices that are looked at.
@@ -101,6 +120,12 @@ fn head(format: Format, status: &Status) -> String {
                 "prices {} would have charged {} where {} was charged since {}; they count from: {until}",
                 shadow.prices, shadow.would, shadow.counted, shadow.since
             ),
+        ));
+    }
+    if status.messages_held > 0 {
+        lines.push((
+            "held",
+            format!("{} message(s) wait for their group or the end of quiet hours", status.messages_held),
         ));
     }
     if status.disk_low {
@@ -187,6 +212,8 @@ mod tests {
             sources: vec![],
             usage: Usage { accepted: 3, ..Usage::default() },
             shadow: None,
+            alarms: vec![],
+            messages_held: 0,
         }
     }
 

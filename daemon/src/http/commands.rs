@@ -28,6 +28,11 @@ pub enum Saying {
     ApproveClock {},
     /// The prices that are looked at count from now on.
     ApprovePrices {},
+    /// Somebody has seen it.
+    Ack {
+        /// `d17`, a breaker, or `all`.
+        what: String,
+    },
     /// Trip by hand.
     Trip {
         /// Breaker name.
@@ -87,6 +92,7 @@ impl Saying {
             Self::Approve { decision } => CommandKind::Approve { decision: parse_decision(decision)? },
             Self::ApproveClock {} => CommandKind::ClockIsRight,
             Self::ApprovePrices {} => CommandKind::PricesCount,
+            Self::Ack { what } => CommandKind::Ack { what: what.clone() },
             Self::Trip { breaker, reason } => {
                 CommandKind::Trip { breaker: breaker.clone(), reason: reason.clone() }
             }

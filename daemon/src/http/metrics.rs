@@ -368,6 +368,17 @@ impl Shown {
         #[expect(clippy::cast_precision_loss, reason = "for charts")]
         let gauge = |counter: &AtomicU64| [(vec![], load(counter) as f64)];
         out.gauges("orders_waiting", "Orders that wait for room", gauge(&observed.orders_waiting))?;
+        let number = |n: usize| [(vec![], f64::from(u32::try_from(n).unwrap_or(u32::MAX)))];
+        out.gauges(
+            "messages_held",
+            "Messages that wait for their group or the end of quiet hours",
+            number(self.view.messages_held),
+        )?;
+        out.gauges(
+            "unanswered",
+            "Critical messages that nobody has acknowledged",
+            number(self.view.alarms.len()),
+        )?;
         out.gauges("notices_waiting", "Notices that wait for room", gauge(&observed.notices_waiting))?;
         out.gauges("snapshot_turn", "Turn of the newest snapshot", gauge(&observed.snapshot_seq))?;
         out.gauges(

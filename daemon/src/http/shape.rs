@@ -7,7 +7,7 @@ use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use policy::decision::{self, DecisionKind, Effect};
-use policy::engine::{BreakerView, HoldView, NotTripped, NotTrippedReason, Tally, View};
+use policy::engine::{AlarmView, BreakerView, HoldView, NotTripped, NotTrippedReason, Tally, View};
 use policy::explain;
 use policy::fact::{GuardAnswer, Observation, Receipt, ReceiptOutcome};
 use policy::rule::{Budget, WindowSpec};
@@ -76,6 +76,42 @@ pub struct Status {
     /// Prices that are looked at before they count.
     #[serde(default)]
     pub shadow: Option<Shadow>,
+    /// What is critical and nobody has answered.
+    #[serde(default)]
+    pub alarms: Vec<Alarm>,
+    /// Messages that wait for others of their group, or for the end of quiet hours.
+    #[serde(default)]
+    pub messages_held: usize,
+}
+
+/// Something critical that nobody has answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alarm {
+    /// The breaker, or what a page says.
+    pub about: String,
+    /// The decision that can be acknowledged.
+    pub decision: String,
+    /// Route that it was told on first.
+    pub route: String,
+    /// Since when.
+    pub since: String,
+    /// How often it was said again.
+    pub again: u32,
+    /// Steps of the escalation that were taken.
+    pub steps: u32,
+}
+
+impl From<&AlarmView> for Alarm {
+    fn from(view: &AlarmView) -> Self {
+        Self {
+            about: view.about.to_string(),
+            decision: view.decision.clone(),
+            route: view.route.to_string(),
+            since: view.since.to_string(),
+            again: view.again,
+            steps: view.steps,
+        }
+    }
 }
 
 /// Usage in numbers, since the journal began.
@@ -247,6 +283,8 @@ impl Status {
                 unpriced: counters.unpriced,
             },
             shadow: view.shadow.as_ref().map(Shadow::from),
+            alarms: view.alarms.iter().map(Alarm::from).collect(),
+            messages_held: view.messages_held,
         }
     }
 }

@@ -5,12 +5,14 @@
 //! (inventory), what we keep stopped (holds), and what a person said (freeze, exemptions). What is only a
 //! cache (lanes, indexes, the price book) is made anew from these.
 
+mod alarm;
 mod command;
 mod explain;
 mod hold;
 mod index;
 mod judge;
 mod lane;
+mod mail;
 mod name;
 mod pace;
 mod pending;
@@ -49,6 +51,7 @@ use crate::rule::{Mode, RuleSet};
 use crate::subject::Subject;
 use crate::time::{Span, Timestamp};
 
+pub use alarm::AlarmView;
 pub use explain::{NotTripped, NotTrippedReason};
 pub use hold::Hold;
 pub use positions::FileRead;
@@ -206,6 +209,10 @@ pub struct Engine {
     shadow: Option<shadow::Shadow>,
     /// The book of those that a person, or their date, let count: they do not go back to being looked at.
     adopted: Option<Box<str>>,
+    /// Messages that wait for others, or for the end of quiet hours.
+    mail: mail::Mail,
+    /// What is critical and nobody has answered.
+    alarms: alarm::Alarms,
     next_decision: DecisionId,
     next_order: OrderId,
     inventory_changed: bool,
@@ -253,6 +260,8 @@ impl Engine {
             paged: BTreeMap::new(),
             shadow: None,
             adopted: None,
+            mail: mail::Mail::new(),
+            alarms: alarm::Alarms::new(),
             next_decision: DecisionId(1),
             next_order: OrderId(1),
             inventory_changed: false,

@@ -18,8 +18,10 @@ use crate::price::PriceBook;
 use crate::rule::RuleSet;
 use crate::time::Timestamp;
 
+use super::alarm::Alarms;
 use super::hold::Hold;
 use super::index::Index;
+use super::mail::Mail;
 use super::pending::Pending;
 use super::positions::Positions;
 use super::prices::Past;
@@ -82,6 +84,8 @@ struct State<'a> {
     inventory_changed: bool,
     shadow: Cow<'a, Option<Shadow>>,
     adopted: Cow<'a, Option<Box<str>>>,
+    mail: Cow<'a, Mail>,
+    alarms: Cow<'a, Alarms>,
 }
 
 impl Engine {
@@ -122,6 +126,8 @@ impl Engine {
             inventory_changed: self.inventory_changed,
             shadow: Cow::Borrowed(&self.shadow),
             adopted: Cow::Borrowed(&self.adopted),
+            mail: Cow::Borrowed(&self.mail),
+            alarms: Cow::Borrowed(&self.alarms),
         };
         // Writing to memory cannot fail for types without a custom error.
         let mut bytes = VERSION.to_le_bytes().to_vec();
@@ -179,6 +185,8 @@ impl Engine {
         engine.inventory_changed = state.inventory_changed;
         engine.shadow = state.shadow.into_owned();
         engine.adopted = state.adopted.into_owned();
+        engine.mail = state.mail.into_owned();
+        engine.alarms = state.alarms.into_owned();
         engine.index = Index::of(&engine.cold);
         for (account, spend) in (0..).zip(&engine.spend) {
             engine.accounts.insert((spend.tenant.clone(), Arc::clone(&spend.model)), account);

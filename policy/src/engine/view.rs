@@ -12,7 +12,7 @@ use crate::money::Money;
 use crate::rule::{Mode, RuleSet, WindowSpec};
 use crate::time::Timestamp;
 
-use super::{Counters, Engine, ShadowView, SourceStatus, Spend};
+use super::{AlarmView, Counters, Engine, ShadowView, SourceStatus, Spend};
 
 /// The state of everything but the breakers, as of an instant.
 #[derive(Clone, Debug, Serialize)]
@@ -47,6 +47,10 @@ pub struct View {
     pub files: usize,
     /// Prices that are looked at before they count.
     pub shadow: Option<ShadowView>,
+    /// What is critical and nobody has answered.
+    pub alarms: Vec<AlarmView>,
+    /// Messages that wait for others, or for the end of quiet hours.
+    pub messages_held: usize,
 }
 
 /// One breaker.
@@ -130,6 +134,8 @@ impl Engine {
             remembered: self.seen.len(),
             files: self.positions.len(),
             shadow: self.shadow_view(),
+            alarms: self.alarm_views(),
+            messages_held: self.messages_held(),
         }
     }
 

@@ -238,6 +238,8 @@ impl Engine {
         }
         self.settle_holds(out);
         self.forget_returns();
+        self.press_alarms(out);
+        self.send_due(out);
         self.inventory_changed = false;
     }
 

@@ -55,4 +55,9 @@ pub enum CommandKind {
     ClockIsRight,
     /// The prices that are looked at count from now on.
     PricesCount,
+    /// Somebody has seen what is critical: nobody is told again, and nobody else.
+    Ack {
+        /// A decision, a breaker, or `all`.
+        what: String,
+    },
 }

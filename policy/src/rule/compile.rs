@@ -8,6 +8,7 @@
 mod act;
 mod attribution;
 mod budget;
+mod delivery;
 mod guardrail;
 mod limit;
 mod link;

@@ -5,6 +5,7 @@
 //! the trees of `node`, `compile` makes this from those, `diagnose` tells people what is wrong.
 
 mod compile;
+mod delivery;
 mod diagnose;
 mod file;
 mod glob;
@@ -24,6 +25,7 @@ use crate::subject::{FieldName, field};
 use crate::time::{Span, Timestamp};
 
 pub use compile::{Compiled, compile};
+pub use delivery::{Delivery, EVERY_DAY, Escalation, GroupBy, Grouping, QuietHours};
 pub use diagnose::{Diagnostic, DiagnosticKind, Diagnostics, Severity};
 pub use glob::glob_matches;
 pub use node::SourceFile;
@@ -331,6 +333,8 @@ pub struct Route {
     pub place: Place,
     /// All of these get each message.
     pub receivers: Vec<Receiver>,
+    /// When and how often.
+    pub delivery: Delivery,
 }
 
 /// One receiver of a route. Secrets are never in rule files: only the name of the environment variable

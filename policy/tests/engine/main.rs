@@ -14,6 +14,7 @@ mod prices;
 mod raises;
 mod restarts;
 mod rolling;
+mod routes;
 mod safety;
 mod shadow;
 mod sharing;
