@@ -39,6 +39,7 @@ impl Engine {
             Ok((book, shadow)) => {
                 if book.id() != self.book.id() {
                     let before = std::mem::replace(&mut self.book, book);
+                    self.highest = None;
                     if !first {
                         self.keep_book(before, rules);
                     }

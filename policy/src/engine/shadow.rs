@@ -137,6 +137,7 @@ impl Engine {
         let view = self.shadow_view()?;
         let shadow = self.shadow.take()?;
         let before = std::mem::replace(&mut self.book, shadow.book);
+        self.highest = None;
         self.adopted = Some(view.prices.clone());
         let rules = Arc::clone(&self.rules);
         self.keep_book(before, &rules);

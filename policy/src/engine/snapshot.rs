@@ -21,6 +21,7 @@ use crate::time::Timestamp;
 use super::alarm::Alarms;
 use super::hold::Hold;
 use super::index::Index;
+use super::latency::Latency;
 use super::mail::Mail;
 use super::pending::Pending;
 use super::positions::Positions;
@@ -86,6 +87,7 @@ struct State<'a> {
     adopted: Cow<'a, Option<Box<str>>>,
     mail: Cow<'a, Mail>,
     alarms: Cow<'a, Alarms>,
+    latency: Latency,
 }
 
 impl Engine {
@@ -128,6 +130,7 @@ impl Engine {
             adopted: Cow::Borrowed(&self.adopted),
             mail: Cow::Borrowed(&self.mail),
             alarms: Cow::Borrowed(&self.alarms),
+            latency: self.latency,
         };
         // Writing to memory cannot fail for types without a custom error.
         let mut bytes = VERSION.to_le_bytes().to_vec();
@@ -187,6 +190,7 @@ impl Engine {
         engine.adopted = state.adopted.into_owned();
         engine.mail = state.mail.into_owned();
         engine.alarms = state.alarms.into_owned();
+        engine.latency = state.latency;
         engine.index = Index::of(&engine.cold);
         for (account, spend) in (0..).zip(&engine.spend) {
             engine.accounts.insert((spend.tenant.clone(), Arc::clone(&spend.model)), account);
