@@ -89,6 +89,9 @@ impl Engine {
     /// An assumed price warns, and never trips: it stands beside the sum.
     fn assume_price(&mut self, slot: u32, posting: &Posting<'_>, out: &mut Outcome) {
         let Quantities::Tokens(tokens) = &posting.row.quantities else { return };
+        if self.has_ended(slot) {
+            self.roll(slot, out);
+        }
         if !self.window_of(slot).contains(posting.at) {
             return;
         }
