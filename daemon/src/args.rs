@@ -89,9 +89,15 @@ pub enum Command {
         #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
         what: String,
     },
-    /// Say yes to a decision that waits (d17), or that the wall clock is right (clock)
+    /// Say yes to a decision that waits (d17), that the wall clock is right (clock), or that the prices in shadow
+    /// count from now on (prices)
     Approve {
-        /// `d17` or `clock`
+        /// `d17`, `clock` or `prices`
+        what: String,
+    },
+    /// Say that you look after what is critical, so that it is not said again and nobody else is told
+    Ack {
+        /// A decision (d17), a breaker (tenant-daily/acme) or `all`
         what: String,
     },
     /// Trip a breaker by hand
@@ -128,7 +134,7 @@ pub enum Command {
         all: bool,
     },
     /// Say that something may be idle, for as long as `ackFor` of an IdlePolicy lets such a word hold
-    Ack {
+    AckIdle {
         /// What, `checkout/api` (its ScaledObject) or `Deployment/checkout/api`
         object: String,
     },

@@ -186,6 +186,7 @@ impl Engine {
         }
         let tariff = self.lanes.tariff(lane);
         let amount = price(&tariff.meter, &row.quantities);
+        let shadow = tariff.shadow.as_ref().map(|meter| price(meter, &row.quantities).ok());
         let lane = self.lanes.get(lane);
         let (account, special) = (lane.account, lane.slots.marks().special);
         let mut slots = std::mem::take(&mut self.slot_scratch);
@@ -196,6 +197,7 @@ impl Engine {
                 (money, flags.0 | row.flags.0, excess(&tariff.before, &row.quantities, money))
             }
             Err(what) => {
+                self.look_at_usage(account, shadow, Money::ZERO);
                 if special {
                     self.post_unpriced(batch, row, &mut slots, out);
                 }
@@ -205,6 +207,7 @@ impl Engine {
             }
         };
         self.count_flags(flags);
+        self.look_at_usage(account, shadow, money);
         let excess = excess.as_ref().map_or(&[][..], |excess| &excess[..]);
         self.book_spend(account, row.occurred_at, money, out);
         let on_time = self.is_on_time(batch, row);
