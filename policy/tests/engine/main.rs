@@ -1,5 +1,6 @@
 //! The engine through its public door: facts in, decisions, orders and notices out, on a virtual clock.
 
+mod billed;
 mod burn;
 mod clocks;
 mod explain;
