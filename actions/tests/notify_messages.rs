@@ -78,6 +78,7 @@ fn every_scene_reads_as_its_golden() {
 fn words_of(kind: &DecisionKind) -> String {
     match kind {
         DecisionKind::Warned { .. } => "warned".to_owned(),
+        DecisionKind::WarnedBy { measure } => format!("warned-by {}", measure.word()),
         DecisionKind::Arming { cause } => match cause {
             ArmingCause::Grace(_) => "arming grace",
             ArmingCause::OnTimeFact => "arming on-time-fact",
@@ -91,6 +92,7 @@ fn words_of(kind: &DecisionKind) -> String {
         DecisionKind::Released { cause, .. } => match cause {
             ReleaseCause::WindowRolled => "released window-rolled",
             ReleaseCause::FellBelow => "released fell-below",
+            ReleaseCause::SourceHeard => "released source-heard",
             ReleaseCause::Reset(_) => "released reset",
             ReleaseCause::Person(_) => "released person",
         }
@@ -129,10 +131,13 @@ fn every_kind_cause_topic_and_hold_state_has_a_scene() {
         "arming rule-change",
         "arming price-change",
         "arming clock",
+        "warned-by burn-rate",
+        "warned-by forecast",
         "tripped",
         "withheld",
         "released window-rolled",
         "released fell-below",
+        "released source-heard",
         "released reset",
         "released person",
         "breached-after-close",

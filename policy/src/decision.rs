@@ -6,10 +6,10 @@ use crate::burn::Burn;
 use crate::fact::{GuardAnswer, PriorState};
 use crate::id::{DecisionId, OrderId};
 use crate::inventory::ObjectKey;
-use crate::money::{Money, Percent};
+use crate::money::{Money, Percent, Unit};
 use crate::page::PageTopic;
-use crate::rule::{Mode, Place};
-use crate::time::Timestamp;
+use crate::rule::{Measure, Mode, Place};
+use crate::time::{Span, Timestamp};
 
 /// A breaker in one window: the budget, the instance, and when the window began and ends.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -100,6 +100,52 @@ pub enum DecisionKind {
         /// For people.
         detail: String,
     },
+    /// A trigger that warns has fired.
+    WarnedBy {
+        /// Which.
+        measure: Measure,
+    },
+}
+
+/// What brought a breaker to a decision.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Cause {
+    /// Its sum reached a share of the limit.
+    #[default]
+    Sum,
+    /// A person said so.
+    Person,
+    /// A trigger fired.
+    Trigger {
+        /// Which.
+        measure: Measure,
+        /// What was spent over each of its spans, at least: a span may be a twelfth short.
+        spent: Vec<(Span, Money)>,
+        /// The sum that was foretold, of a forecast.
+        foretold: Option<Money>,
+        /// Where it was written.
+        place: Place,
+    },
+    /// Its source is silent, although there is usage.
+    Silence {
+        /// Name of the source.
+        source: Box<str>,
+        /// What shows that there is usage, for people.
+        signal: String,
+    },
+}
+
+impl Cause {
+    /// The word in YAML tests, metrics and messages.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Sum => "limit",
+            Self::Person => "person",
+            Self::Trigger { measure, .. } => measure.word(),
+            Self::Silence { .. } => "silence",
+        }
+    }
 }
 
 /// What an arming breaker waits for.
@@ -128,6 +174,8 @@ pub enum ReleaseCause {
     Reset(String),
     /// A person released the object or all.
     Person(String),
+    /// The source whose silence tripped it is heard again.
+    SourceHeard,
 }
 
 /// Why a decision was made: enough to tell a person, and to check it by hand.
@@ -161,6 +209,10 @@ pub struct Why {
     pub occurred_at: Option<Timestamp>,
     /// Anything else worth saying, for people.
     pub note: String,
+    /// What brought it about.
+    pub cause: Cause,
+    /// Of sum, limit, burn and charges.
+    pub unit: Unit,
 }
 
 /// One of the largest charges of a window.

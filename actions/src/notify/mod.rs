@@ -302,6 +302,7 @@ fn takes_edits(notice: &Notice) -> bool {
         DecisionKind::Tripped { .. } | DecisionKind::Withheld { .. } | DecisionKind::Released { .. } => true,
         DecisionKind::Hold { .. } => notice.progress,
         DecisionKind::Warned { .. }
+        | DecisionKind::WarnedBy { .. }
         | DecisionKind::Arming { .. }
         | DecisionKind::BreachedAfterClose
         | DecisionKind::Commanded { .. }

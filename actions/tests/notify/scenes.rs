@@ -2,8 +2,8 @@
 
 use policy::burn::{Basis, Burn};
 use policy::decision::{
-    ArmingCause, BreakerRef, Decision, DecisionKind, HoldState, LargeCharge, Notice, ReleaseCause, Severity,
-    Times, Why,
+    ArmingCause, BreakerRef, Cause, Decision, DecisionKind, HoldState, LargeCharge, Notice, ReleaseCause,
+    Severity, Times, Why,
 };
 use policy::fact::{GuardAnswer, GuardCheck};
 use policy::id::{DecisionId, OrderId};
@@ -11,7 +11,8 @@ use policy::inventory::ObjectKey;
 use policy::money::{Money, Percent};
 use policy::page::PageTopic;
 use policy::rule::{
-    Act, Budget, CalendarUnit, Limit, Mode, OnStale, Place, Restore, RestoreWhen, Selector, WindowSpec,
+    Act, Budget, CalendarUnit, Limit, Measure, Mode, OnStale, Place, Restore, RestoreWhen, Selector,
+    WindowSpec,
 };
 use policy::time::{Span, Timestamp};
 
@@ -47,7 +48,7 @@ pub fn budget(window: WindowSpec, when: RestoreWhen, mode: Mode) -> Budget {
         place: place(1),
         select: Selector { all: true, ..Selector::default() },
         per_each: vec!["tenant".into()],
-        limit: Limit { amount: usd("50"), overrides: Vec::new() },
+        limit: Limit::usd(usd("50")),
         window,
         within: None,
         warn_at: vec!["80%".parse().unwrap()],
@@ -56,9 +57,13 @@ pub fn budget(window: WindowSpec, when: RestoreWhen, mode: Mode) -> Budget {
         grace: Span::ZERO,
         on_warn: Vec::new(),
         on_trip: vec![Act::Notify { route: "oncall".into(), place: place(14) }],
-        restore: Restore { when, min_hold: Span::from_mins(10), max_trips_per_window: 2 },
+        restore: Restore { when, min_hold: Span::from_mins(10), max_trips_per_window: 2, waves: None },
         on_stale: OnStale::Keep,
         mode,
+        triggers: Vec::new(),
+        spans: Vec::new(),
+        carve_out: false,
+        on_unpriced: policy::rule::OnUnpriced::Alert,
     }
 }
 
@@ -92,6 +97,8 @@ fn why(sum: &str) -> Why {
         prices: "bedrock-2026-08".into(),
         occurred_at: Some(at("12:00:01.200")),
         note: String::new(),
+        cause: Cause::Sum,
+        unit: policy::money::Unit::Usd,
     }
 }
 
@@ -161,10 +168,37 @@ pub fn all() -> Vec<Scene> {
     scenes
 }
 
+/// What a burn rate brings: a warning, a question, a stop.
+fn fast() -> Vec<Scene> {
+    let (long, short) = (Span::from_hours(1), Span::from_mins(5));
+    let measure = Measure::BurnRate { long, short, exceeds: Percent::from_ppm(14_400_000) };
+    let spent = vec![(long, usd("31.2")), (short, usd("4.05"))];
+    let cause = Cause::Trigger { measure, spent, foretold: None, place: place(21) };
+    let forecast = Measure::Forecast { exceeds: "110%".parse().unwrap() };
+    let foretold = Some(usd("71.5"));
+    let guess = Cause::Trigger { measure: forecast, spent: Vec::new(), foretold, place: place(24) };
+    let target = object("agent");
+    let waits = DecisionKind::Arming { cause: ArmingCause::RuleChange };
+    let stopped = DecisionKind::Tripped { targets: vec![target], left: Vec::new() };
+    let kinds = [
+        ("warned-by-burn-rate", DecisionKind::WarnedBy { measure }, Severity::Warning, cause.clone()),
+        ("warned-by-forecast", DecisionKind::WarnedBy { measure: forecast }, Severity::Warning, guess),
+        ("arming-burn-rate", waits, Severity::Warning, cause.clone()),
+        ("tripped-by-burn-rate", stopped, Severity::Critical, cause),
+    ];
+    let told = |(name, kind, severity, cause)| {
+        let mut told = notice(kind, severity, "36.9");
+        told.decision.why.cause = cause;
+        scene(name, told)
+    };
+    kinds.into_iter().map(told).collect()
+}
+
 fn money() -> Vec<Scene> {
     let warned =
         notice(DecisionKind::Warned { threshold: "80%".parse().unwrap() }, Severity::Warning, "40.0212");
     let mut scenes = vec![scene("warned", warned)];
+    scenes.extend(fast());
     for (name, cause) in [
         ("grace", ArmingCause::Grace(at("12:05:00"))),
         ("on-time-fact", ArmingCause::OnTimeFact),
@@ -178,6 +212,7 @@ fn money() -> Vec<Scene> {
     for (name, cause) in [
         ("window-rolled", ReleaseCause::WindowRolled),
         ("fell-below", ReleaseCause::FellBelow),
+        ("source-heard", ReleaseCause::SourceHeard),
         ("reset", ReleaseCause::Reset("uid:1000 (ana)".to_owned())),
         ("person", ReleaseCause::Person("uid:1000 (ana)".to_owned())),
     ] {

@@ -105,6 +105,7 @@ pub fn fingerprint(outcome: &Outcome) -> u64 {
 pub const fn decision_word(kind: &DecisionKind) -> &'static str {
     match kind {
         DecisionKind::Warned { .. } => "Warned",
+        DecisionKind::WarnedBy { .. } => "WarnedBy",
         DecisionKind::Arming { .. } => "Arming",
         DecisionKind::Tripped { .. } => "Tripped",
         DecisionKind::Withheld { .. } => "Withheld",

@@ -1,7 +1,7 @@
 //! What a person said. Each command becomes a decision with its actor, taken or refused.
 
 use crate::breaker::{Stage, State, mark};
-use crate::decision::{ArmingCause, DecisionKind, ReleaseCause, Why};
+use crate::decision::{ArmingCause, Cause, DecisionKind, ReleaseCause, Why};
 use crate::fact::{Command, CommandKind, GuardCheck};
 use crate::id::DecisionId;
 use crate::inventory::ObjectKey;
@@ -116,6 +116,7 @@ impl Engine {
             let cold = &mut self.cold[slot as usize];
             cold.by_reload = false;
             cold.on_time_over = true;
+            self.accept_rules_for_pace(slot);
             self.accept_prices(slot);
             self.judge(slot, None, out);
         }
@@ -164,7 +165,7 @@ impl Engine {
                 if self.has_ended(slot) {
                     self.roll(slot, out);
                 }
-                self.trip(slot, Some(by.to_owned()), out);
+                self.trip(slot, Cause::Person, Some(by.to_owned()), out);
                 (Some(slot), Ok(()))
             }
             Err(no) => (None, Err(no)),
@@ -209,6 +210,7 @@ impl Engine {
         }
         let reset_mark = self.hot[at].sum.saturating_add(mark(self.cold[at].limit, more));
         self.forgive(slot, reset_mark);
+        self.forgive_pace(slot);
         let held = !self.held_by(breaker).is_empty();
         if matches!(self.cold[at].state, State::Tripped(_)) || held {
             self.release(slot, ReleaseCause::Reset(actor.to_owned()), out);
@@ -236,6 +238,7 @@ impl Engine {
         if let Some(hold) = self.holds.get_mut(target) {
             hold.holders.clear();
             hold.orphan = false;
+            hold.back_after = None;
         }
         self.settle_holds(out);
         Ok(())

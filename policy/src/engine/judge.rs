@@ -5,8 +5,7 @@
 //! that agree, and not because somebody edited a rule or a price (invariant 11).
 
 use crate::breaker::{Closed, Cold, Stage, State, Trip, mark};
-use crate::burn::Burn;
-use crate::decision::{ArmingCause, BreakerRef, DecisionKind, ReleaseCause, Why};
+use crate::decision::{ArmingCause, BreakerRef, Cause, DecisionKind, ReleaseCause, Why};
 use crate::money::Money;
 use crate::rule::{Budget, Mode, RestoreWhen, WindowSpec};
 use crate::time::{Span, Timestamp};
@@ -35,38 +34,66 @@ impl Engine {
         if matches!(self.cold[at].state, State::Tripped(_)) {
             return self.set_mark(slot);
         }
-        let sum = self.hot[at].sum;
-        let trip_mark = self.cold[at].trip_mark(self.budget_of(slot));
-        if sum >= trip_mark {
-            if let Some(posting) = posting {
-                let cold = &mut self.cold[at];
-                cold.crossed_at.get_or_insert(posting.at);
-                cold.on_time_over |= posting.on_time;
+        let causes = self.causes(slot);
+        if let Some(posting) = posting.filter(|_| !causes.is_empty()) {
+            let cold = &mut self.cold[at];
+            cold.crossed_at.get_or_insert(posting.at);
+            cold.on_time_over |= posting.on_time;
+        }
+        match self.first_free(slot, causes) {
+            Some((cause, None)) => self.trip(slot, cause, None, out),
+            Some((cause, Some(waits_for))) => self.arm(slot, cause, waits_for, out),
+            None => {
+                self.warn_by_pace(slot, out);
+                self.below(slot, self.hot[at].sum, out);
             }
-            self.armed.insert(slot);
-            match self.obstacle(slot, sum, trip_mark) {
-                Some(cause) => self.arm(slot, cause, out),
-                None => self.trip(slot, None, out),
-            }
-        } else {
-            self.below(slot, sum, out);
         }
         self.set_mark(slot);
     }
 
-    /// Why a breaker over its limit must not trip now. The order is that in which people want to hear it.
-    fn obstacle(&mut self, slot: u32, sum: Money, trip_mark: Money) -> Option<ArmingCause> {
+    /// All that says trip now: the sum first, then how fast it grows. Each with what already speaks against it.
+    fn causes(&mut self, slot: u32) -> Vec<(Cause, Option<ArmingCause>)> {
+        let at = slot as usize;
+        let mut causes = Vec::new();
+        let (sum, trip_mark) = (self.hot[at].sum, self.cold[at].trip_mark(self.budget_of(slot)));
+        if sum >= trip_mark {
+            let cold = &self.cold[at];
+            let newly_priced = sum.saturating_sub(cold.price_excess) < trip_mark;
+            let rules = cold.by_reload.then_some(ArmingCause::RuleChange);
+            causes.push((Cause::Sum, rules.or(newly_priced.then_some(ArmingCause::PriceChange))));
+        }
+        if let Some((cause, by_rules)) = self.tripping(slot) {
+            causes.push((cause, by_rules.then_some(ArmingCause::RuleChange)));
+        }
+        causes.extend(self.silence_of(slot).map(|cause| (cause, None)));
+        causes
+    }
+
+    /// The first cause that nothing speaks against, else the first of all with what it waits for.
+    fn first_free(
+        &mut self,
+        slot: u32,
+        causes: Vec<(Cause, Option<ArmingCause>)>,
+    ) -> Option<(Cause, Option<ArmingCause>)> {
+        if causes.is_empty() {
+            return None;
+        }
+        self.armed.insert(slot);
+        let free = causes.iter().position(|(_, against)| against.is_none()).unwrap_or(0);
+        let (cause, against) = causes.into_iter().nth(free)?;
+        let waits_for = against.or_else(|| self.obstacle(slot, matches!(cause, Cause::Silence { .. })));
+        Some((cause, waits_for))
+    }
+
+    /// Why a breaker that is over must not trip now, whatever brought it over. The order is that in which people
+    /// want to hear it.
+    fn obstacle(&mut self, slot: u32, silent: bool) -> Option<ArmingCause> {
         let grace = self.budget_of(slot).grace;
         let now = self.now;
         let doubt = self.clock_doubt.is_some();
         let cold = &mut self.cold[slot as usize];
-        if cold.by_reload {
-            return Some(ArmingCause::RuleChange);
-        }
-        if sum.saturating_sub(cold.price_excess) < trip_mark {
-            return Some(ArmingCause::PriceChange);
-        }
-        if !cold.on_time_over {
+        // Where a source is silent, no fact will come.
+        if !cold.on_time_over && !silent {
             return Some(ArmingCause::OnTimeFact);
         }
         if doubt {
@@ -79,14 +106,15 @@ impl Engine {
         None
     }
 
-    fn arm(&mut self, slot: u32, cause: ArmingCause, out: &mut Outcome) {
+    fn arm(&mut self, slot: u32, by: Cause, cause: ArmingCause, out: &mut Outcome) {
         if let State::Arming { cause: before, .. } = &self.cold[slot as usize].state
             && *before == cause
         {
             return;
         }
         self.begin_episode(slot);
-        let decision = self.decide(slot, DecisionKind::Arming { cause }, out);
+        let why = self.why_by(slot, by);
+        let decision = self.decide_with(Some(slot), DecisionKind::Arming { cause }, why, out);
         let now = self.now;
         let cold = &mut self.cold[slot as usize];
         let since = match &cold.state {
@@ -104,7 +132,8 @@ impl Engine {
         let budget = self.budget_of(slot);
         let limit = self.cold[at].limit;
         let warned = self.cold[at].warned;
-        let reached = budget.warn_at.iter().take_while(|share| sum >= mark(limit, **share)).count();
+        let told = self.with_assumed(slot);
+        let reached = budget.warn_at.iter().take_while(|share| told >= mark(limit, **share)).count();
         let reached = u8::try_from(reached).unwrap_or(u8::MAX);
         let rolling = matches!(budget.window, WindowSpec::Rolling(_));
         if reached > warned {
@@ -131,12 +160,14 @@ impl Engine {
         if matches!(cold.state, State::Arming { .. }) {
             cold.on_time_over = false;
             cold.grace_until = None;
+            cold.crossed_at = None;
         }
-        cold.state = if cold.warned > 0 { State::Warned } else { State::Clear };
+        let warned = self.cold[at].warned > 0 || self.is_fast(slot);
+        self.cold[at].state = if warned { State::Warned } else { State::Clear };
     }
 
     /// Trips: by spend, or by a person who said so.
-    pub(super) fn trip(&mut self, slot: u32, by: Option<String>, out: &mut Outcome) {
+    pub(super) fn trip(&mut self, slot: u32, cause: Cause, by: Option<String>, out: &mut Outcome) {
         let at = slot as usize;
         let expansion = self.expand(slot);
         let warned = self.budget_of(slot).warn_at.len();
@@ -156,6 +187,7 @@ impl Engine {
             approved_by: None,
             in_force: false,
             told: self.mode_of(slot) >= Mode::Alert,
+            cause,
         };
         self.cold[at].state = State::Tripped(Box::new(trip));
         self.armed.insert(slot);
@@ -230,6 +262,7 @@ impl Engine {
             let closed = Closed { end: old.window.end, sum: old.sum, facts: old.facts, breached };
             cold.side().windows.insert(old.window.start, closed);
         }
+        cold.carry_over(budget, &old, window, self.now);
         cold.forget_window();
         cold.limit = cold.limit_of(budget, self.now);
         if let Some(early) = cold.side.as_mut().and_then(|side| side.windows.remove(&window.start)) {
@@ -269,7 +302,7 @@ impl Engine {
         }
         let keep = match &self.cold[at].state {
             State::Clear => rolling.is_some() && self.cold[at].reset_mark.is_some(),
-            State::Warned => rolling.is_some(),
+            State::Warned => rolling.is_some() || self.is_fast(slot),
             State::Arming { .. } | State::Tripped(_) => true,
         };
         if !keep {
@@ -297,14 +330,18 @@ impl Engine {
         let spent_trips = u32::from(self.cold[at].trips) >= budget.restore.max_trips_per_window;
         let cause = match budget.restore.when {
             RestoreWhen::Manual => None,
+            _ if self.heard_again(slot).is_some() => self.heard_again(slot),
             RestoreWhen::WindowRolls if rolled => Some(ReleaseCause::WindowRolled),
             RestoreWhen::WindowRolls if matches!(budget.window, WindowSpec::Rolling(_)) => {
-                let below = self.hot[at].sum < self.cold[at].trip_mark(budget);
+                let below = self.hot[at].sum < self.cold[at].trip_mark(budget) && !self.is_tripping(slot);
                 (below && !spent_trips).then_some(ReleaseCause::FellBelow)
             }
             RestoreWhen::WindowRolls => None,
             RestoreWhen::Below(_) if rolled => Some(ReleaseCause::WindowRolled),
-            RestoreWhen::Below(share) => (fell(share) && !spent_trips).then_some(ReleaseCause::FellBelow),
+            RestoreWhen::Below(share) => {
+                let below = fell(share) && !self.is_tripping(slot);
+                (below && !spent_trips).then_some(ReleaseCause::FellBelow)
+            }
         };
         if let Some(cause) = cause {
             self.release(slot, cause, out);
@@ -320,6 +357,7 @@ impl Engine {
         self.cold[at].crossed_at = None;
         let name = self.cold[at].name.clone();
         let targets = self.targets_only_held_by(&name);
+        self.plan_waves(slot, &cause, &targets);
         self.decide(slot, DecisionKind::Released { cause, targets }, out);
         self.drop_holder(&name);
         self.settle_holds(out);
@@ -375,7 +413,7 @@ impl Engine {
     }
 
     /// A rolling window moves with each turn and has no start to name a crossing by.
-    fn episode_of(&self, slot: u32) -> Timestamp {
+    pub(super) fn episode_of(&self, slot: u32) -> Timestamp {
         match &self.budget_of(slot).window {
             WindowSpec::Rolling(_) => self.now,
             WindowSpec::Calendar { .. } | WindowSpec::Lifetime => self.hot[slot as usize].window.start,
@@ -383,7 +421,7 @@ impl Engine {
     }
 
     /// A breaker that leaves `Clear` begins what its messages are about; one that is on its way goes on.
-    fn begin_episode(&mut self, slot: u32) {
+    pub(super) fn begin_episode(&mut self, slot: u32) {
         self.keep_moment(slot);
         let begin = self.episode_of(slot);
         let cold = &mut self.cold[slot as usize];
@@ -399,51 +437,14 @@ impl Engine {
             self.cold[slot as usize].side().keep_moment(now, sum, steady);
         }
     }
-
-    /// How fast a breaker is charged as of an instant in its current window: recently, else on average.
-    pub(super) fn burn(&self, slot: u32, now: Timestamp) -> Option<Burn> {
-        let (hot, cold) = (&self.hot[slot as usize], &self.cold[slot as usize]);
-        if self.clock_doubt.is_some() {
-            return None;
-        }
-        let side = cold.side.as_ref();
-        match &self.budget_of(slot).window {
-            WindowSpec::Rolling(length) => side?.burn_of_buckets(*length, now),
-            WindowSpec::Calendar { .. } | WindowSpec::Lifetime if now >= hot.window.end => None,
-            WindowSpec::Calendar { .. } | WindowSpec::Lifetime => side
-                .and_then(|side| side.burn_since_moment(now, hot.sum, self.steady_since))
-                .or_else(|| Burn::of_window(hot.window, hot.sum, now)),
-        }
-    }
-
-    /// Facts, sum, limit and rule line of a breaker as it stands.
-    pub(super) fn why(&self, slot: u32) -> Why {
-        let (hot, cold): (_, &Cold) = (&self.hot[slot as usize], &self.cold[slot as usize]);
-        let budget = self.budget_of(slot);
-        let window = self.window_of(slot);
-        Why {
-            breaker: Some(BreakerRef { name: cold.name.clone(), start: window.start, end: window.end }),
-            episode: cold.episode.unwrap_or_else(|| self.episode_of(slot)),
-            sum: hot.sum,
-            limit: cold.limit,
-            facts: hot.facts,
-            burn: self.burn(slot, self.now),
-            largest: cold.largest.clone(),
-            unpriced: cold.unpriced,
-            place: budget.trip_place.clone(),
-            rules: self.rules.id.clone(),
-            prices: self.book.id().into(),
-            occurred_at: cold.crossed_at,
-            note: String::new(),
-        }
-    }
 }
 
 /// The sum at which a breaker warns or trips next.
 fn next_mark(cold: &Cold, budget: &Budget) -> Money {
     let trip = cold.trip_mark(budget);
     let warn = budget.warn_at.get(usize::from(cold.warned));
-    warn.map_or(trip, |share| mark(cold.limit, *share).min(trip))
+    let assumed = cold.side.as_ref().map_or(Money::ZERO, |side| side.assumed);
+    warn.map_or(trip, |share| mark(cold.limit, *share).saturating_sub(assumed).min(trip))
 }
 
 /// Half of that: from there on all of the largest charges are kept.

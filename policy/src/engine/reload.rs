@@ -7,7 +7,7 @@ use crate::breaker::{Cold, Hot, State};
 use crate::decision::DecisionKind;
 use crate::money::Money;
 use crate::page::PageTopic;
-use crate::rule::{Budget, Mode, RuleSet};
+use crate::rule::{Budget, Mode, RuleSet, Trigger};
 use crate::time::{Span, Timestamp};
 
 use super::index::Index;
@@ -25,6 +25,10 @@ impl Engine {
         let over_before = self.over();
         let chosen = self.chosen();
         let kept = self.kept_budgets(rules);
+        let triggers: BTreeMap<u16, Vec<Trigger>> = kept
+            .iter()
+            .map(|(old, new)| (*new, self.rules.budgets[usize::from(*old)].triggers.clone()))
+            .collect();
         let modes: BTreeMap<u16, Mode> =
             kept.iter().map(|(old, new)| (*new, self.rules.budgets[usize::from(*old)].mode)).collect();
         // A set is whole or not used.
@@ -38,6 +42,8 @@ impl Engine {
         let (mut newly_over, mut asked, mut widened) = (Vec::new(), Vec::new(), Vec::new());
         for slot in 0..u32::try_from(self.hot.len()).unwrap_or(u32::MAX) {
             let before = self.cold[slot as usize].limit;
+            self.change_triggers(slot, &triggers);
+            self.take_label(slot);
             if self.change_limit(slot, &over_before, out) {
                 newly_over.push(self.difference(slot, before));
             }
@@ -55,7 +61,7 @@ impl Engine {
         self.page_lost_holders(out);
     }
 
-    fn over(&self) -> BTreeSet<Box<str>> {
+    pub(super) fn over(&self) -> BTreeSet<Box<str>> {
         let over = |(hot, cold): (&Hot, &Cold)| {
             let budget = &self.rules.budgets[usize::from(cold.budget)];
             (hot.sum >= cold.trip_mark(budget)).then(|| cold.name.clone())
@@ -127,13 +133,21 @@ impl Engine {
     }
 
     /// Takes the new limit; true when that alone brings the breaker over.
-    fn change_limit(&mut self, slot: u32, over_before: &BTreeSet<Box<str>>, out: &mut Outcome) -> bool {
+    pub(super) fn change_limit(
+        &mut self,
+        slot: u32,
+        over_before: &BTreeSet<Box<str>>,
+        out: &mut Outcome,
+    ) -> bool {
         let at = slot as usize;
         if let Some(length) = self.rolling(slot) {
             self.slide(slot, length);
         }
         let budget = self.rules.budgets[usize::from(self.cold[at].budget)].clone();
         let limit = self.cold[at].limit_of(&budget, self.now);
+        if limit < self.cold[at].limit {
+            self.blame_rules_for_pace(slot);
+        }
         let cold = &mut self.cold[at];
         cold.limit = limit;
         cold.warned = cold.warned.min(u8::try_from(budget.warn_at.len()).unwrap_or(u8::MAX));
@@ -153,21 +167,30 @@ impl Engine {
         by_reload
     }
 
+    /// Takes new triggers. What they measure is the same where they say the same, wherever it is written.
+    fn change_triggers(&mut self, slot: u32, before: &BTreeMap<u16, Vec<Trigger>>) {
+        let Some(before) = before.get(&self.cold[slot as usize].budget) else { return };
+        let said = |list: &[Trigger]| list.iter().map(|t| (t.measure, t.then)).collect::<Vec<_>>();
+        if said(before) != said(&self.budget_of(slot).triggers) {
+            self.blame_rules_for_pace(slot);
+        }
+    }
+
     /// What the new rules changed for a breaker that they bring over.
-    fn difference(&self, slot: u32, before: Money) -> String {
+    pub(super) fn difference(&self, slot: u32, before: Money) -> String {
         let (hot, cold) = (&self.hot[slot as usize], &self.cold[slot as usize]);
         let (name, sum, limit) = (&cold.name, hot.sum, cold.limit);
-        let place = &self.budget_of(slot).trip_place;
+        let (place, unit) = (&self.budget_of(slot).trip_place, self.budget_of(slot).limit.unit);
         let change = match before == limit {
-            true => format!("trips at {} of {limit} now", self.budget_of(slot).trip_at),
-            false => format!("limit {before} before, {limit} now"),
+            true => format!("trips at {} of {} now", self.budget_of(slot).trip_at, unit.of(limit)),
+            false => format!("limit {} before, {} now", unit.of(before), unit.of(limit)),
         };
-        format!("{name} ({change}, spent {sum}; {}:{})", place.file, place.line)
+        format!("{name} ({change}, spent {}; {}:{})", unit.of(sum), place.file, place.line)
     }
 
     /// Says of which breakers the new rules changed something that a person must say yes to; `what` has `{}`
     /// where their number goes.
-    fn page_reload(&mut self, what: &str, breakers: &[String], out: &mut Outcome) {
+    pub(super) fn page_reload(&mut self, what: &str, breakers: &[String], out: &mut Outcome) {
         if breakers.is_empty() {
             return;
         }

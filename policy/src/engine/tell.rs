@@ -285,14 +285,15 @@ fn routes_for(budget: &Budget, warning: bool) -> BTreeSet<Box<str>> {
 }
 
 const fn is_warning(kind: &DecisionKind) -> bool {
-    matches!(kind, DecisionKind::Warned { .. })
+    matches!(kind, DecisionKind::Warned { .. } | DecisionKind::WarnedBy { .. })
 }
 
 fn severity(kind: &DecisionKind) -> Severity {
     match kind {
-        DecisionKind::Warned { .. } | DecisionKind::Arming { .. } | DecisionKind::BreachedAfterClose => {
-            Severity::Warning
-        }
+        DecisionKind::Warned { .. }
+        | DecisionKind::WarnedBy { .. }
+        | DecisionKind::Arming { .. }
+        | DecisionKind::BreachedAfterClose => Severity::Warning,
         DecisionKind::Page { topic: PageTopic::SourceHeard, .. } => Severity::Info,
         DecisionKind::Tripped { .. } | DecisionKind::Withheld { .. } | DecisionKind::Page { .. } => {
             Severity::Critical
@@ -324,6 +325,7 @@ fn is_progress(kind: &DecisionKind) -> bool {
 fn subject_of(kind: &DecisionKind) -> String {
     match kind {
         DecisionKind::Warned { threshold } => format!("warned-{}", threshold.ppm()),
+        DecisionKind::WarnedBy { measure } => format!("warned-{}", measure.word()),
         DecisionKind::Arming { .. } => "arming".to_owned(),
         DecisionKind::Tripped { .. } => "tripped".to_owned(),
         DecisionKind::Withheld { .. } => "withheld".to_owned(),

@@ -16,6 +16,7 @@ mod restore;
 mod route;
 mod select;
 mod source;
+mod trigger;
 mod window;
 
 use std::collections::BTreeMap;

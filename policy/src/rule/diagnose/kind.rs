@@ -141,4 +141,12 @@ kinds! {
     BadCap = "bad-cap",
     /// A price that is not believable, or names no model.
     PriceRefused = "price-refused",
+    /// A multiple that cannot be read.
+    BadMultiple = "bad-multiple",
+    /// A forecast that should trip.
+    ForecastTrips = "forecast-trips",
+    /// `waves` that cannot be read.
+    BadWaves = "bad-waves",
+    /// `onStale: trip` without the one source that it is about.
+    SilenceOfWhom = "silence-of-whom",
 }
