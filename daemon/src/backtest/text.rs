@@ -239,8 +239,7 @@ fn trips(findings: &Findings) -> String {
 }
 
 /// When and why a trip ended.
-#[must_use]
-pub(super) fn given_back(trip: &Trip) -> String {
+fn given_back(trip: &Trip) -> String {
     match (trip.released_at, trip.released_by) {
         (Some(at), Some(by)) => format!("{} ({by})", to_second(at)),
         _ => "not before the record ends".to_owned(),

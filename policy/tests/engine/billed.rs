@@ -55,7 +55,8 @@ const DOLLAR: i128 = 1_000_000_000_000;
 #[test]
 fn a_billed_amount_is_charged_as_it_stands_though_nothing_has_a_price() {
     let mut engine = engine(vec![]);
-    let out = engine.step(clock(), &[bill(&[(3 * DOLLAR, ChargeKind::Other), (DOLLAR / 2, ChargeKind::Gpu)])]);
+    let out =
+        engine.step(clock(), &[bill(&[(3 * DOLLAR, ChargeKind::Other), (DOLLAR / 2, ChargeKind::Gpu)])]);
     assert_eq!(out.usage, [[UsageOutcome::Accepted, UsageOutcome::Accepted]]);
     let breaker = engine.breaker("tenant-daily/acme", now()).unwrap();
     assert_eq!((breaker.sum, breaker.facts, breaker.unpriced), (usd("3.50"), 2, 0));
@@ -71,7 +72,8 @@ fn a_billed_amount_counts_only_where_its_kind_counts() {
 #[test]
 fn a_credit_and_an_absurd_amount_are_refused() {
     let mut engine = engine(vec![]);
-    let lines = [(-1, ChargeKind::Other), (2_000_000_000 * DOLLAR, ChargeKind::Other), (1, ChargeKind::Other)];
+    let lines =
+        [(-1, ChargeKind::Other), (2_000_000_000 * DOLLAR, ChargeKind::Other), (1, ChargeKind::Other)];
     let out = engine.step(clock(), &[bill(&lines)]);
     let absurd = UsageOutcome::Refused(RefusedReason::AbsurdCount);
     assert_eq!(out.usage, [[absurd, absurd, UsageOutcome::Accepted]]);

@@ -9,8 +9,8 @@ use super::super::{Report, to_second};
 use super::add;
 use super::escape;
 
-/// Charts that are open at once; the rest opens on demand.
-const OPEN: usize = 6;
+/// Charts that are open at once at most, and at least; the rest opens on demand.
+const OPEN: (usize, usize) = (8, 2);
 
 /// The charts, each with its breaker's story in words.
 pub(super) fn section(page: &mut String, report: &Report) {
@@ -23,22 +23,30 @@ pub(super) fn section(page: &mut String, report: &Report) {
     if report.against.is_some() {
         page.push_str(" <i class=\"k other\"></i>trip of B");
     }
-    page.push_str("</p>\n");
+    page.push_str(" · drag to zoom, double-click to go back</p>\n");
     if curves.is_empty() {
         page.push_str("<p>No breaker was charged.</p>\n");
     }
+    let telling = curves.iter().filter(|named| is_telling(named, &report.findings)).count();
+    let open = telling.clamp(OPEN.1, OPEN.0);
     for (number, named) in curves.iter().enumerate() {
-        if number == OPEN {
-            add(page, format_args!("<details><summary>{} more</summary>\n", curves.len() - OPEN));
+        if number == open {
+            add(page, format_args!("<details><summary>{} more</summary>\n", curves.len() - open));
         }
         figure(page, number, named, report);
     }
-    if curves.len() > OPEN {
+    if curves.len() > open {
         page.push_str("</details>\n");
     }
     let data: Vec<Value> = curves.iter().map(|named| data(named, report)).collect();
     let data = escape::json(&Value::Array(data).to_string());
     add(page, format_args!("<script type=\"application/json\" id=\"data\">{data}</script>\n</section>\n"));
+}
+
+/// Whether it warned or tripped: those come first.
+fn is_telling(named: &Named, findings: &Findings) -> bool {
+    findings.trips.iter().any(|trip| trip.breaker == named.breaker)
+        || findings.warnings.iter().any(|warning| warning.breaker == named.breaker)
 }
 
 fn figure(page: &mut String, number: usize, named: &Named, report: &Report) {

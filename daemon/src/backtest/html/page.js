@@ -9,6 +9,14 @@
 
   const short = (v) => v.toLocaleString("en-US", Math.abs(v) >= 1e5 ? { notation: "compact" } : {});
 
+  const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+  // "12 Nov", within a day "14:00", at midnight the day again.
+  const day = (t, step) => {
+    const at = new Date(t * 1000), date = at.getUTCDate() + " " + MONTHS[at.getUTCMonth()];
+    if (step >= 28 * 86400) return MONTHS[at.getUTCMonth()] + " " + at.getUTCFullYear();
+    return step >= 86400 || t % 86400 === 0 ? date : at.toISOString().slice(11, 16);
+  };
+
   // What the breaker would have held back, behind the curve; trips and warnings, before it.
   const marks = (chart) => ({
     hooks: {
@@ -71,7 +79,7 @@
         { label: "limit", stroke: colour("limit"), width: 1.25, dash: [6, 4], points: { show: false },
           value: (u, v) => amount(v, chart.unit) },
       ],
-      axes: [axis({}), axis({ size: 64, values: (u, all) => all.map((v) => (chart.unit === "USD" ? "$" : "") + short(v)) })],
+      axes: [axis({ values: (u, all, at, space, step) => all.map((t) => day(t, step)) }), axis({ size: 64, values: (u, all) => all.map((v) => (chart.unit === "USD" ? "$" : "") + short(v)) })],
     };
     place.replaceChildren();
     const plot = new uPlot(options, [chart.t, chart.sum, chart.limit], place);

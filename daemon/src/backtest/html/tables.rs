@@ -1,8 +1,12 @@
 //! The tables of the page.
 
+use std::cmp::Ordering;
+
+use policy::money::{Money, Percent};
+use policy::time::Timestamp;
+
 use super::super::findings::{BudgetFound, Findings};
 use super::super::letters::Letters;
-use super::super::text::given_back;
 use super::super::trips::{Forecast, Trip};
 use super::super::{Report, to_second};
 use super::escape::text;
@@ -57,10 +61,10 @@ pub(super) fn set(page: &mut String, findings: &Findings, letter: Option<&str>) 
     } else {
         let headings = [
             ("breaker", false),
-            ("tripped at", false),
+            ("tripped at, UTC", false),
             ("spent then", true),
             ("over", true),
-            ("given back", false),
+            ("given back, UTC", false),
             ("spent after", true),
             ("looks false", false),
         ];
@@ -95,7 +99,7 @@ fn budget(found: &BudgetFound) -> Vec<String> {
 }
 
 fn trip(trip: &Trip) -> Vec<String> {
-    let share = trip.sum.percent_of(trip.limit).map(|share| share.to_string()).unwrap_or_default();
+    let share = trip.sum.percent_of(trip.limit).map(to_tenth).unwrap_or_default();
     let mut facts = format!("{} charges", grouped(trip.facts));
     if let Some(largest) = trip.largest.first() {
         facts.push_str(&format!("; largest <code>{}</code>", text(largest)));
@@ -108,17 +112,34 @@ fn trip(trip: &Trip) -> Vec<String> {
         format!("{}<br><small>{} charges</small>", text(&trip.after.to_string()), grouped(trip.after_facts));
     vec![
         format!("<b>{}</b><br><small>{facts}</small>{targets}", text(&trip.breaker)),
-        format!("{}<br><small>by {}</small>", text(&to_second(trip.at)), trip.cause),
+        format!("{}<br><small>by {}</small>", when(trip.at), trip.cause),
         format!(
             "{}<br><small>of {}</small>",
             text(&trip.unit.of(trip.sum).to_string()),
             text(&trip.unit.of(trip.limit).to_string())
         ),
         format!("{}<br><small>{}</small>", text(&trip.unit.of(trip.over).to_string()), text(&share)),
-        text(&given_back(trip)),
+        returned(trip),
         after,
         text(&trip.looks_false.join("; ")),
     ]
+}
+
+/// An instant on one line.
+fn when(at: Timestamp) -> String {
+    format!("<span class=\"at\">{}</span>", text(&to_second(at).replace('T', " ").replace('Z', "")))
+}
+
+fn returned(trip: &Trip) -> String {
+    match (trip.released_at, trip.released_by) {
+        (Some(at), Some(by)) => format!("{}<br><small>{by}</small>", when(at)),
+        _ => "not before the record ends".to_owned(),
+    }
+}
+
+/// To a tenth of a percent.
+fn to_tenth(share: Percent) -> String {
+    Percent::from_ppm(share.ppm() / 1_000 * 1_000).to_string()
 }
 
 fn warnings(page: &mut String, findings: &Findings) {
@@ -132,7 +153,7 @@ fn warnings(page: &mut String, findings: &Findings) {
         .map(|warning| {
             vec![
                 text(&warning.breaker),
-                text(&to_second(warning.at)),
+                when(warning.at),
                 text(&warning.threshold),
                 text(&warning.unit.of(warning.sum).to_string()),
                 text(&warning.unit.of(warning.limit).to_string()),
@@ -141,7 +162,7 @@ fn warnings(page: &mut String, findings: &Findings) {
         .collect();
     let headings = [
         ("breaker", false),
-        ("warned at", false),
+        ("warned at, UTC", false),
         ("threshold", true),
         ("spent then", true),
         ("limit", true),
@@ -193,7 +214,7 @@ pub(super) fn forecasts(page: &mut String, findings: &Findings, letter: Option<&
             let rows: Vec<Vec<String>> = findings.forecasts.iter().map(forecast).collect();
             let headings = [
                 ("breaker", false),
-                ("foretold at", false),
+                ("foretold at, UTC", false),
                 ("spent then", true),
                 ("foretold", true),
                 ("came", true),
@@ -209,7 +230,7 @@ fn forecast(forecast: &Forecast) -> Vec<String> {
     let of = |amount| text(&forecast.unit.of(amount).to_string());
     vec![
         format!("<b>{}</b>", text(&forecast.breaker)),
-        text(&to_second(forecast.at)),
+        when(forecast.at),
         of(forecast.sum),
         of(forecast.foretold),
         forecast.came.map_or_else(|| "the record ends first".to_owned(), of),
@@ -224,9 +245,13 @@ pub(super) fn differences(page: &mut String, report: &Report) {
         page.push_str("<p>They trip at the same facts.</p></section>\n");
         return;
     }
-    let headings =
-        [("breaker", false), ("A trips at", false), ("B trips at", false), ("A saves more by", true)];
-    let at = |at: Option<policy::time::Timestamp>, sum: &Option<String>| match (at, sum) {
+    let headings = [
+        ("breaker", false),
+        ("A trips at, UTC", false),
+        ("B trips at, UTC", false),
+        ("would have saved more", true),
+    ];
+    let at = |at: Option<Timestamp>, sum: &Option<String>| match (at, sum) {
         (Some(at), Some(sum)) => {
             format!("{}<br><small>{} spent</small>", text(&to_second(at)), text(&sum.to_string()))
         }
@@ -240,12 +265,21 @@ pub(super) fn differences(page: &mut String, report: &Report) {
                 format!("<b>{}</b>", text(&difference.breaker)),
                 at(difference.ours, &difference.our_sum),
                 at(difference.theirs, &difference.their_sum),
-                text(&difference.saves_more.to_string()),
+                more(difference.saves_more),
             ]
         })
         .collect();
     table(page, &headings, &rows);
     page.push_str("</section>\n");
+}
+
+/// Who would have saved more, and how much.
+fn more(by: Money) -> String {
+    match by.cmp(&Money::ZERO) {
+        Ordering::Equal => "the same".to_owned(),
+        Ordering::Greater => format!("A, by {}", text(&by.to_string())),
+        Ordering::Less => format!("B, by {}", text(&Money::ZERO.saturating_sub(by).to_string())),
+    }
 }
 
 /// What was read, and what was not.
