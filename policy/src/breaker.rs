@@ -143,6 +143,8 @@ pub struct Closed {
     pub facts: u64,
     /// It was or turned out to be over its limit.
     pub breached: bool,
+    /// Usage without a price.
+    pub unpriced: u64,
 }
 
 /// State of the money.
@@ -373,20 +375,43 @@ impl Side {
         u16::try_from(self.trips.len()).unwrap_or(u16::MAX)
     }
 
-    /// Adds to a window that is not the current one; gives it back.
-    pub fn add_window(&mut self, window: Window, amount: Money) -> &mut Closed {
-        if self.windows.len() >= CLOSED_WINDOWS && !self.windows.contains_key(&window.start) {
+    /// The window that an instant is in, where it begins at `end` or later: what was charged to it early.
+    #[must_use]
+    pub fn early(&self, end: Timestamp, at: Timestamp) -> Option<&Closed> {
+        self.windows.range(end..=at).next_back().map(|(_, early)| early).filter(|early| at < early.end)
+    }
+
+    /// Keeps a window that has ended.
+    pub fn close(&mut self, start: Timestamp, closed: Closed) {
+        self.make_room(start);
+        self.windows.insert(start, closed);
+    }
+
+    /// The oldest windows go where there is one too many.
+    fn make_room(&mut self, start: Timestamp) {
+        while self.windows.len() >= CLOSED_WINDOWS && !self.windows.contains_key(&start) {
             self.windows.pop_first();
         }
-        let closed = self.windows.entry(window.start).or_insert(Closed {
+    }
+
+    /// Adds to a window that is not the current one; gives it back.
+    pub fn add_window(&mut self, window: Window, amount: Money) -> &mut Closed {
+        let closed = self.window(window);
+        closed.sum = closed.sum.saturating_add(amount);
+        closed.facts = closed.facts.saturating_add(1);
+        closed
+    }
+
+    /// A window that is not the current one, made where there is none.
+    pub fn window(&mut self, window: Window) -> &mut Closed {
+        self.make_room(window.start);
+        self.windows.entry(window.start).or_insert(Closed {
             end: window.end,
             sum: Money::ZERO,
             facts: 0,
             breached: false,
-        });
-        closed.sum = closed.sum.saturating_add(amount);
-        closed.facts = closed.facts.saturating_add(1);
-        closed
+            unpriced: 0,
+        })
     }
 }
 

@@ -44,4 +44,5 @@ pub mod price;
 pub mod rule;
 pub mod subject;
 pub mod time;
+pub mod trial;
 pub mod window;

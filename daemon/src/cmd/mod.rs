@@ -9,6 +9,7 @@ mod explain;
 mod release;
 mod run;
 mod status;
+mod test;
 
 use std::process::ExitCode;
 
@@ -104,6 +105,7 @@ async fn dispatch(cli: Cli) -> Outcome {
     match command {
         Command::Run(args) => run::run(&common, &args).await,
         Command::Check { rules } => check::run(&common, rules),
+        Command::Test { path, filter } => test::run(&common, path, filter.as_deref()),
         Command::Status => status::run(&common).await,
         Command::Explain { what } => explain::run(&common, &what).await,
         Command::Approve { what } => command::approve(&common, what).await,

@@ -257,10 +257,10 @@ impl Engine {
         let window = budget.window.at(self.now);
         let old = std::mem::replace(&mut self.hot[at], super::Hot::new(window));
         let cold = &mut self.cold[at];
-        if old.facts > 0 {
-            let breached = old.sum >= cold.limit;
-            let closed = Closed { end: old.window.end, sum: old.sum, facts: old.facts, breached };
-            cold.side().windows.insert(old.window.start, closed);
+        if old.facts > 0 || cold.unpriced > 0 {
+            let (breached, unpriced) = (old.sum >= cold.limit, cold.unpriced);
+            let closed = Closed { end: old.window.end, sum: old.sum, facts: old.facts, breached, unpriced };
+            cold.side().close(old.window.start, closed);
         }
         cold.carry_over(budget, &old, window, self.now);
         cold.forget_window();
@@ -268,10 +268,17 @@ impl Engine {
         if let Some(early) = cold.side.as_mut().and_then(|side| side.windows.remove(&window.start)) {
             self.hot[at].sum = early.sum;
             self.hot[at].facts = early.facts;
+            self.cold[at].unpriced = early.unpriced;
         }
         self.set_mark(slot);
         self.release_if_due(slot, out);
         self.judge_new_window(slot, out);
+    }
+
+    /// Whether something was charged to a window that has not begun: time alone begins it.
+    fn has_early(&self, slot: u32) -> bool {
+        let (hot, cold) = (&self.hot[slot as usize], &self.cold[slot as usize]);
+        cold.side.as_ref().is_some_and(|side| side.windows.range(hot.window.end..).next().is_some())
     }
 
     /// Facts that came a little before midnight for the new day may already warn.
@@ -301,6 +308,7 @@ impl Engine {
             }
         }
         let keep = match &self.cold[at].state {
+            State::Clear | State::Warned if self.has_early(slot) => true,
             State::Clear => rolling.is_some() && self.cold[at].reset_mark.is_some(),
             State::Warned => rolling.is_some() || self.is_fast(slot),
             State::Arming { .. } | State::Tripped(_) => true,
@@ -344,6 +352,7 @@ impl Engine {
             }
         };
         if let Some(cause) = cause {
+            self.cold[at].warned = 0; // what comes now is told of again
             self.release(slot, cause, out);
         }
     }

@@ -27,7 +27,7 @@ impl Engine {
         let (unit, paced) = (budget.limit.unit, !budget.triggers.is_empty());
         let measured = match unit {
             Unit::Usd => *posting,
-            Unit::Tokens | Unit::GpuHours => match self.counted(slot, unit, posting) {
+            Unit::Tokens | Unit::GpuHours => match self.counted(slot, unit, posting, out) {
                 Some(amount) => Posting { amount, excess: &[], ..*posting },
                 None => return,
             },
@@ -45,7 +45,7 @@ impl Engine {
 
     /// What a usage is in another unit than money; `None` where it has nothing of it. GPUs of an unknown type of
     /// instance are not none: they are counted as what is unknown.
-    fn counted(&mut self, slot: u32, unit: Unit, posting: &Posting<'_>) -> Option<Money> {
+    fn counted(&mut self, slot: u32, unit: Unit, posting: &Posting<'_>, out: &mut Outcome) -> Option<Money> {
         match (unit, &posting.row.quantities) {
             (Unit::Tokens, Quantities::Tokens(tokens)) => {
                 let all = tokens.by_class().iter().fold(0_i128, |sum, n| sum.saturating_add(i128::from(*n)));
@@ -56,7 +56,7 @@ impl Engine {
                 match gpus_of(&origin.model) {
                     Some(gpus) => Some(gpu_hours(time, gpus)),
                     None => {
-                        self.note_unpriced(slot, posting.at);
+                        self.note_unpriced(slot, posting.at, out);
                         None
                     }
                 }
@@ -89,6 +89,9 @@ impl Engine {
     /// An assumed price warns, and never trips: it stands beside the sum.
     fn assume_price(&mut self, slot: u32, posting: &Posting<'_>, out: &mut Outcome) {
         let Quantities::Tokens(tokens) = &posting.row.quantities else { return };
+        if self.has_ended(slot) {
+            self.roll(slot, out);
+        }
         if !self.window_of(slot).contains(posting.at) {
             return;
         }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::breaker::{Cold, Hot, State};
+use crate::breaker::{Cold, Hot, State, mark};
 use crate::decision::DecisionKind;
 use crate::money::Money;
 use crate::page::PageTopic;
@@ -160,11 +160,29 @@ impl Engine {
         } else if !over {
             cold.by_reload = false;
         }
+        self.forget_warnings(slot);
         self.set_mark(slot);
         if by_reload || (matches!(self.cold[at].state, State::Arming { .. }) && !over) {
             self.judge(slot, None, out);
         }
         by_reload
+    }
+
+    /// Thresholds that the sum is below under the limit that holds now: it warns of them again. A rolling window
+    /// forgets them by itself.
+    fn forget_warnings(&mut self, slot: u32) {
+        let budget = self.budget_of(slot);
+        let (hot, cold) = (&self.hot[slot as usize], &self.cold[slot as usize]);
+        if self.rolling(slot).is_some() || !matches!(cold.state, State::Clear | State::Warned) {
+            return;
+        }
+        let reached = budget.warn_at.iter().take_while(|share| hot.sum >= mark(cold.limit, **share)).count();
+        let (reached, fast) = (u8::try_from(reached).unwrap_or(u8::MAX), self.is_fast(slot));
+        let cold = &mut self.cold[slot as usize];
+        cold.warned = cold.warned.min(reached);
+        if cold.warned == 0 && !fast {
+            cold.state = State::Clear;
+        }
     }
 
     /// Takes new triggers. What they measure is the same where they say the same, wherever it is written.

@@ -37,10 +37,20 @@ impl Engine {
         }
     }
 
-    /// Usage without a price in the window of a breaker.
-    pub(super) fn note_unpriced(&mut self, slot: u32, at: Timestamp) {
+    /// Usage without a price: counted in the window that it belongs to, as a charge is.
+    pub(super) fn note_unpriced(&mut self, slot: u32, at: Timestamp, out: &mut Outcome) {
         match self.rolling(slot) {
-            None => self.cold[slot as usize].unpriced += 1,
+            None => {
+                if self.has_ended(slot) {
+                    self.roll(slot, out);
+                }
+                let window = self.budget_of(slot).window.at(at);
+                let (hot, cold) = (&self.hot[slot as usize], &mut self.cold[slot as usize]);
+                match hot.window.contains(at) {
+                    true => cold.unpriced += 1,
+                    false => cold.side().window(window).unpriced += 1,
+                }
+            }
             Some(length) if at <= self.now.minus(length) && self.clock_doubt.is_none() => {}
             Some(length) => {
                 self.add_to_window(slot, length, at, &Bucket { unpriced: 1, ..Bucket::default() });

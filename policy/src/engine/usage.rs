@@ -281,6 +281,9 @@ impl Engine {
                 let breach = closed_at <= self.now && !closed.breached && closed.sum >= limit;
                 closed.breached |= breach;
                 let closed: Closed = closed.clone();
+                if closed_at > self.now {
+                    self.armed.insert(slot); // it has not begun: its first tick looks at it
+                }
                 if breach {
                     self.breached_after_close(slot, window.start, &closed, posting, out);
                 }
@@ -317,7 +320,7 @@ impl Engine {
         let model = std::sync::Arc::clone(&total.model);
         self.rollups.of(account, row.occurred_at, &mut out.rollups).unpriced += 1;
         for slot in slots {
-            self.note_unpriced(*slot, row.occurred_at);
+            self.note_unpriced(*slot, row.occurred_at, out);
         }
         self.page_unpriced(&model, what, out);
     }

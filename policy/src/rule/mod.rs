@@ -11,6 +11,7 @@ mod file;
 mod glob;
 mod node;
 mod read;
+pub mod trial;
 mod trigger;
 
 use std::collections::BTreeMap;

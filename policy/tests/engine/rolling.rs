@@ -178,3 +178,21 @@ fn a_reset_under_a_clock_that_is_days_ahead_ends_by_the_right_one() {
     world.spend("acme", "51");
     assert_eq!(world.ordered(), ["pause acme/api"]);
 }
+
+#[test]
+fn after_a_give_back_a_rolling_window_warns_again_before_it_trips_again() {
+    let mut world = World::with(vec![burst("50")]);
+    world.spend("acme", "26");
+    world.pass("3h");
+    world.spend("acme", "26");
+    world.obey_all();
+    world.pass("3h10m"); // 26 have left: more than half of the way to the next trip is spent
+    assert_eq!(world.state("burst/acme"), "Clear");
+    world.obey_all();
+    world.pass("7h");
+    world.decisions.clear();
+    world.spend("acme", "41");
+    let warned = DecisionKind::Warned { threshold: "80%".parse().unwrap() };
+    assert!(world.decisions.iter().any(|d| d.kind == warned), "{:?}", world.decisions);
+    assert!(world.orders.is_empty());
+}
