@@ -19,6 +19,8 @@ use crate::bedrock;
 use crate::deadletter::Reason;
 use crate::recorded::Wrong;
 
+/// Bytes that one row has at most: a quote that is never closed must not take the rest of a file into memory.
+const MOST_ROW: usize = 4 << 20;
 /// Source that rows of a bill count under.
 pub const SOURCE: &str = "bill";
 /// Kinds of rows that are usage, as FOCUS and CUR name them.
@@ -46,10 +48,30 @@ pub type LeftOut = BTreeMap<Box<str>, (u64, Money)>;
 #[derive(Debug)]
 pub struct Bill<R> {
     name: String,
-    table: csv::Reader<R>,
+    table: csv::Reader<Bounded<R>>,
     columns: Columns,
     row: StringRecord,
     left_out: LeftOut,
+}
+
+/// Text of which only so much is given.
+#[derive(Debug)]
+struct Bounded<R> {
+    text: R,
+    left: usize,
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if self.left == 0 {
+            let why = format!("a row has more than {} MiB: is a quote not closed?", MOST_ROW >> 20);
+            return Err(std::io::Error::other(why));
+        }
+        let most = buffer.len().min(self.left);
+        let count = self.text.read(&mut buffer[..most])?;
+        self.left -= count;
+        Ok(count)
+    }
 }
 
 impl<R: Read> Bill<R> {
@@ -58,10 +80,17 @@ impl<R: Read> Bill<R> {
     /// # Errors
     /// When its head cannot be read or lacks a column.
     pub fn new(name: &str, text: R) -> Result<Self, NoBill> {
+        let text = Bounded { text, left: MOST_ROW };
         let mut table = csv::ReaderBuilder::new().flexible(true).from_reader(text);
         let columns = Columns::of(table.headers().map_err(NoBill::Table)?).map_err(NoBill::Column)?;
         let (row, left_out) = (StringRecord::new(), LeftOut::new());
         Ok(Self { name: name.to_owned(), table, columns, row, left_out })
+    }
+
+    /// The line that is read next.
+    #[must_use]
+    pub fn line(&self) -> u64 {
+        self.table.position().line()
     }
 
     /// Rows left out so far.
@@ -81,6 +110,7 @@ impl<R: Read> Bill<R> {
         wrong: &mut Vec<Wrong>,
     ) -> Result<bool, NoBill> {
         for _ in 0..rows {
+            self.table.get_mut().left = MOST_ROW;
             match self.table.read_record(&mut self.row) {
                 Ok(false) => return Ok(false),
                 Ok(true) => {

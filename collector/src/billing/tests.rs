@@ -85,3 +85,15 @@ fn a_table_that_is_no_bill_says_which_column_is_missing() {
     let error = Bill::new("x.csv", "a,b\n1,2\n".as_bytes()).unwrap_err();
     assert!(error.to_string().contains("no column `BilledCost`"), "{error}");
 }
+
+#[test]
+fn a_quote_that_is_never_closed_ends_the_file_and_not_the_memory() {
+    let endless = "x".repeat(9 << 20);
+    let text = format!("ChargePeriodStart,BilledCost\n2026-11-20T10:00:00Z,1\n\"{endless}");
+    let mut bill = Bill::new("x.csv", text.as_bytes()).unwrap();
+    let mut out = UsageBatchBuilder::new(IdKey([1, 2]), SOURCE, false);
+    let error = bill.read(100, &mut out, &mut Vec::new()).unwrap_err();
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(cause.contains("a row has more than 4 MiB"), "{cause}");
+    assert_eq!(out.len(), 1);
+}

@@ -4,6 +4,7 @@
 //! puts the rows into the sort, in the order of the files whatever thread was first. Each hand-over is bounded,
 //! so memory does not grow with the files.
 
+use std::error::Error as _;
 use std::io::Read;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
@@ -237,7 +238,8 @@ fn read_bill(file: usize, input: &Input, text: Box<dyn Read + Send>, how: &How, 
         let more = match bill.read(ROWS, &mut batch, &mut wrong) {
             Ok(more) => more,
             Err(error) => {
-                out.tell(file, 0, Reason::CutOff, error.to_string())?;
+                let why = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+                wrong.push(Wrong { at: bill.line(), reason: Reason::CutOff, detail: why });
                 false
             }
         };

@@ -157,3 +157,46 @@ fn years_without_a_fact_are_passed_over_and_what_falls_due_in_them_is_not() {
     assert_eq!(trip.released_at, Some(at("2026-11-21T00:00:00Z")));
     assert_eq!(trip.after, Money::ZERO);
 }
+
+#[test]
+fn a_forecast_that_fired_is_shown_with_what_came() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = [("20T02:30:00", "acme", 10), ("20T20:00:00", "acme", 5), ("21T08:00:00", "acme", 1)];
+    let rules = budget("daily", 50, DAY, "  forecast: {at: window-end, exceeds: 110%, then: warn}\n");
+    let report = answer(&ask(&[bill(folder.path(), &rows)], &rules));
+    let [forecast] = &report.findings.forecasts[..] else { panic!("{:?}", report.findings.forecasts) };
+    // 10 USD in two and a half hours are 96 in a day.
+    assert_eq!((forecast.sum, forecast.foretold, forecast.came), (usd(10), usd(96), Some(usd(15))));
+    assert_eq!(forecast.error_percent(), Some(540));
+    let text = super::super::text(&report, crate::args::Format::Human);
+    assert!(
+        text.contains(
+            "96.00 USD was foretold for the end of the window; 15.00 USD came, so it was off by 540%"
+        )
+    );
+    let page = super::super::page(&report);
+    assert!(page.contains("540%") && !page.contains("there is no error of one to show"));
+    let without = answer(&ask(&[bill(folder.path(), &rows)], &budget("daily", 50, DAY, "")));
+    assert!(super::super::page(&without).contains("there is no error of one to show"));
+}
+
+#[test]
+fn a_limit_in_tokens_is_told_in_tokens_and_what_a_stop_saves_in_money() {
+    let folder = tempfile::tempdir().unwrap();
+    let events: String = (0..8)
+        .map(|n| {
+            format!(
+                "{{\"schema\":\"usage.v1\",\"id\":\"e{n}\",\"kind\":\"tokens\",\"occurred_at\":\"2026-11-20T1{n}:00:04Z\",\
+                 \"model\":\"us.anthropic.claude-sonnet-4-6\",\"quantities\":{{\"input_tokens\":1000000}},\
+                 \"subject\":{{\"tenant\":\"acme\"}}}}\n"
+            )
+        })
+        .collect();
+    let path = super::put(folder.path(), "events.jsonl", events);
+    let rules = budget("daily", 50, DAY, "").replace("{amount: 50 USD}", "{tokens: 5M}");
+    let report = answer(&ask(&[path], &rules));
+    let [trip] = &report.findings.trips[..] else { panic!("{:?}", report.findings.trips) };
+    assert_eq!(trip.unit.of(trip.sum).to_string(), "5,000,000 tokens");
+    // Three more calls, each a million tokens at 3.30 USD.
+    assert_eq!(trip.after.to_string(), "9.90 USD");
+}
