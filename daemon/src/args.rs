@@ -138,6 +138,8 @@ pub enum Command {
         /// What, `checkout/api` (its ScaledObject) or `Deployment/checkout/api`
         object: String,
     },
+    /// Tell what rules would have done on recorded spend: warnings, trips, money over the limit, money saved
+    Backtest(BacktestArgs),
     /// Replay a month of four tenants, one of which runs away, through the daemon in observe mode; or stop one
     /// in a cluster
     Demo(DemoArgs),
@@ -150,6 +152,31 @@ pub enum Command {
         #[arg(long)]
         since: u64,
     },
+}
+
+/// Flags of `backtest`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct BacktestArgs {
+    /// Files and folders: Bedrock invocation logs, `usage.v1` events, FOCUS or CUR tables (.csv), all of them
+    /// also as gzip; or the data folder of a daemon, for what it took in
+    #[arg(required = true, value_name = "PATH")]
+    pub inputs: Vec<PathBuf>,
+    /// Folder of the rules [default: rulesDir of the configuration]
+    #[arg(long = "rules", value_name = "DIR")]
+    pub rules_dir: Option<PathBuf>,
+    /// Folder of other rules: tell by which day, hour and money the two differ
+    #[arg(long, value_name = "DIR")]
+    pub against: Option<PathBuf>,
+    /// Write a page with charts to this file too; it needs no network
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Take facts as they stand in their files, late ones late, as the daemon met them; else in the order of time
+    #[arg(long)]
+    pub as_they_came: bool,
+    /// Take what `usage.v1` events say of themselves as the daemon takes it from a token that fixes nothing: then
+    /// it chooses no tenant
+    #[arg(long)]
+    pub doubt_events: bool,
 }
 
 /// Flags of `demo`.

@@ -1,6 +1,7 @@
 //! One file for each subcommand. Each answers on stdout and logs on stderr; each error has its exit code.
 
 mod ask;
+mod backtest;
 mod check;
 mod command;
 mod demo;
@@ -116,6 +117,7 @@ async fn dispatch(cli: Cli) -> Outcome {
         Command::Release { object: Some(object), .. } => command::release(&common, object).await,
         Command::Release { object: None, .. } => release::all(&common).await,
         Command::AckIdle { object } => command::ack_idle(&common, object).await,
+        Command::Backtest(args) => backtest::run(&common, args),
         Command::Demo(args) => demo::run(&common, args).await,
         Command::MakeSnapshot { since } => {
             let folder = common.data_dir.as_deref().unwrap_or(std::path::Path::new("."));

@@ -410,6 +410,7 @@ pub(super) const fn kind_of(quantities: &Quantities) -> ChargeKind {
         Quantities::Tokens(_) => ChargeKind::Tokens,
         Quantities::Instance(_) => ChargeKind::Gpu,
         Quantities::Other(_) | Quantities::Nothing => ChargeKind::Other,
+        Quantities::Billed(billed) => billed.kind,
     }
 }
 

@@ -6,7 +6,7 @@ use crate::fact::{FactId, Quantities, RefusedReason, Usage, UsageBatch, UsageOut
 use crate::ledger::Recall;
 use crate::money::Money;
 use crate::page::PageTopic;
-use crate::price::Amount;
+use crate::price::{Amount, PriceFlags};
 use crate::rule::WindowSpec;
 use crate::subject::Subject;
 use crate::time::{Span, Timestamp};
@@ -19,6 +19,8 @@ use super::{Engine, Letter, Outcome};
 pub const MOST_COUNT: u64 = 1_000_000_000_000;
 /// Longest stretch of instance time in one usage.
 const LONGEST_USE: Span = Span::from_hours(24 * 32);
+/// More than one line of a bill can come to: 1 billion USD.
+const MOST_BILLED: Money = Money::from_picos(1_000_000_000_000_000_000_000);
 
 /// Rows that are warmed together: what they touch fits the second-level cache.
 const CHUNK: usize = 64;
@@ -406,6 +408,7 @@ fn refuse(row: &Usage, now: Timestamp, max_ahead: Span) -> Option<RefusedReason>
         Quantities::Instance(i) => i.end < i.start || i.end.since(i.start) > LONGEST_USE,
         Quantities::Other(n) => n > MOST_COUNT,
         Quantities::Nothing => false,
+        Quantities::Billed(b) => b.amount < Money::ZERO || b.amount > MOST_BILLED,
     };
     if absurd {
         Some(RefusedReason::AbsurdCount)
@@ -419,6 +422,7 @@ fn refuse(row: &Usage, now: Timestamp, max_ahead: Span) -> Option<RefusedReason>
 /// The charge, or why there is none.
 fn price(meter: &Meter, quantities: &Quantities) -> Result<Amount, String> {
     match (meter, quantities) {
+        (_, Quantities::Billed(billed)) => Ok(Amount { money: billed.amount, flags: PriceFlags::NONE }),
         (Meter::Tokens(price), Quantities::Tokens(tokens)) => {
             price.charge(tokens).map_err(|reason| reason.to_string())
         }
