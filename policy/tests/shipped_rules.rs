@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use policy::rule::trial::{TrialFile, link, read_trials};
+use policy::rule::trial::{Trial, TrialFile, link, read_trials};
 use policy::rule::{Compiled, Mode, SourceFile, compile};
-use policy::trial::{Report, run};
+use policy::time::Span;
+use policy::trial::{Report, Ticks, run, run_with};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../rules")
@@ -68,6 +69,30 @@ fn every_shipped_rule_has_a_test_and_all_pass() {
         tests.values().flat_map(|file| &file.rules).map(|rule| &*rule.path).collect();
     let untested: Vec<&String> = texts.keys().filter(|name| !tested.contains(name.as_str())).collect();
     assert!(untested.is_empty(), "no test is about {untested:?}");
+}
+
+/// The longest of the tests that are run with a tick each second too.
+const SHORT: Span = Span::from_hours(15);
+
+#[test]
+fn ticks_that_are_left_out_make_no_difference() {
+    let (texts, tests) = (rule_files(), test_files());
+    let mut compared = 0;
+    for file in tests.values() {
+        let rules = compiled(file, &texts).rules;
+        let last =
+            |trial: &Trial| trial.expect.iter().map(|e| e.at.since(trial.at)).max().unwrap_or_default();
+        for trial in file.trials.iter().filter(|trial| last(trial) <= SHORT) {
+            // Of what fails, too, every word must be the same.
+            let odd = Trial { mode: Some(Mode::Approve), ..trial.clone() };
+            for trial in [trial, &odd] {
+                let (few, all) = (run(&rules, trial), run_with(&rules, trial, Ticks::EachSecond));
+                assert_eq!(few, all, "{}", trial.name);
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared >= 40, "{compared}");
 }
 
 #[test]

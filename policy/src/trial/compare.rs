@@ -99,7 +99,9 @@ fn difference(world: &World<'_>, expected: &Expected) -> Difference {
 fn breaker(world: &World<'_>, wanted: &ExpectedBreaker) -> Difference {
     let now = world.now();
     let view = world.engine.breaker(&wanted.name, now);
-    let why = why_of(world, &wanted.name);
+    // A breaker that has become clear again has no why.
+    let is_clear = view.as_ref().is_none_or(|view| &*view.state == "Clear");
+    let why = if is_clear { None } else { why_of(world, &wanted.name) };
     let differs = match &view {
         None => wanted.state != Some(ABSENT),
         Some(view) => {

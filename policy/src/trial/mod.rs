@@ -68,10 +68,26 @@ enum Event {
     Look(usize),
 }
 
+/// How often the engine is ticked where nothing happens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ticks {
+    /// Each second around decisions and while a breaker waits, else each minute.
+    #[default]
+    AsNeeded,
+    /// Each second, as in the daemon.
+    EachSecond,
+}
+
 /// Runs a trial with its rules. The same trial gives the same report.
 #[must_use]
 pub fn run(rules: &RuleSet, trial: &Trial) -> Report {
-    let mut world = World::new(rules, trial);
+    run_with(rules, trial, Ticks::AsNeeded)
+}
+
+/// The same, with so many ticks: for those who doubt that the others make no difference.
+#[must_use]
+pub fn run_with(rules: &RuleSet, trial: &Trial, ticks: Ticks) -> Report {
+    let mut world = World::new(rules, trial, ticks);
     let mut failures = Vec::new();
     let events = events(trial);
     let mut rest = events.as_slice();

@@ -15,7 +15,7 @@ use crate::rule::{Mode, RuleSet};
 use crate::time::{Span, Timestamp};
 
 use super::cluster::{Cluster, namespace};
-use super::{Failure, silences, usage};
+use super::{Failure, Ticks, silences, usage};
 
 /// Nothing outside brings an id, so there is nothing to keep from anybody.
 const KEY: IdKey = IdKey([0, 0]);
@@ -31,6 +31,7 @@ const ROUNDS: usize = 16;
 
 pub(super) struct World<'t> {
     trial: &'t Trial,
+    ticks: Ticks,
     pub(super) engine: Engine,
     clock: Clock,
     cluster: Cluster,
@@ -47,7 +48,7 @@ pub(super) struct World<'t> {
 }
 
 impl<'t> World<'t> {
-    pub(super) fn new(rules: &RuleSet, trial: &'t Trial) -> Self {
+    pub(super) fn new(rules: &RuleSet, trial: &'t Trial, ticks: Ticks) -> Self {
         let mut rules = rules.clone();
         if let Some(mode) = trial.mode {
             rules.budgets.iter_mut().for_each(|budget| budget.mode = mode);
@@ -60,6 +61,7 @@ impl<'t> World<'t> {
         let there = Fact::Inventory(InventoryChange::Snapshot(cluster.inventory()));
         let mut world = Self {
             trial,
+            ticks,
             engine: Engine::new(Settings::new(KEY, "test")),
             clock: Clock { wall: trial.at, mono: 0 },
             cluster,
@@ -101,7 +103,8 @@ impl<'t> World<'t> {
     fn next_tick(&mut self) -> Timestamp {
         let (engine, now) = (&self.engine, self.clock.wall);
         self.waiting.retain(|name| engine.breaker(name, now).is_some_and(|b| &*b.state == "Arming"));
-        let closely = now < self.closely_until || !self.waiting.is_empty();
+        let always = self.ticks == Ticks::EachSecond;
+        let closely = always || now < self.closely_until || !self.waiting.is_empty();
         let step = if closely { 1_000 } else { 60_000 };
         let due = now.max(self.ticked_at.plus(Span::from_millis(1)));
         due.plus(Span::from_millis(due.millis().saturating_neg().rem_euclid(step)))
