@@ -92,6 +92,7 @@ fn words_of(kind: &DecisionKind) -> String {
         DecisionKind::Released { cause, .. } => match cause {
             ReleaseCause::WindowRolled => "released window-rolled",
             ReleaseCause::FellBelow => "released fell-below",
+            ReleaseCause::SourceHeard => "released source-heard",
             ReleaseCause::Reset(_) => "released reset",
             ReleaseCause::Person(_) => "released person",
         }
@@ -136,6 +137,7 @@ fn every_kind_cause_topic_and_hold_state_has_a_scene() {
         "withheld",
         "released window-rolled",
         "released fell-below",
+        "released source-heard",
         "released reset",
         "released person",
         "breached-after-close",

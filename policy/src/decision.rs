@@ -6,7 +6,7 @@ use crate::burn::Burn;
 use crate::fact::{GuardAnswer, PriorState};
 use crate::id::{DecisionId, OrderId};
 use crate::inventory::ObjectKey;
-use crate::money::{Money, Percent};
+use crate::money::{Money, Percent, Unit};
 use crate::page::PageTopic;
 use crate::rule::{Measure, Mode, Place};
 use crate::time::{Span, Timestamp};
@@ -126,6 +126,13 @@ pub enum Cause {
         /// Where it was written.
         place: Place,
     },
+    /// Its source is silent, although there is usage.
+    Silence {
+        /// Name of the source.
+        source: Box<str>,
+        /// What shows that there is usage, for people.
+        signal: String,
+    },
 }
 
 impl Cause {
@@ -136,6 +143,7 @@ impl Cause {
             Self::Sum => "limit",
             Self::Person => "person",
             Self::Trigger { measure, .. } => measure.word(),
+            Self::Silence { .. } => "silence",
         }
     }
 }
@@ -166,6 +174,8 @@ pub enum ReleaseCause {
     Reset(String),
     /// A person released the object or all.
     Person(String),
+    /// The source whose silence tripped it is heard again.
+    SourceHeard,
 }
 
 /// Why a decision was made: enough to tell a person, and to check it by hand.
@@ -201,6 +211,8 @@ pub struct Why {
     pub note: String,
     /// What brought it about.
     pub cause: Cause,
+    /// Of sum, limit, burn and charges.
+    pub unit: Unit,
 }
 
 /// One of the largest charges of a window.

@@ -86,6 +86,7 @@ pub fn release_in_words(cause: &ReleaseCause) -> String {
     match cause {
         ReleaseCause::WindowRolled => "its window ended".to_owned(),
         ReleaseCause::FellBelow => "the sum fell below what the rule names".to_owned(),
+        ReleaseCause::SourceHeard => "its source is heard again".to_owned(),
         ReleaseCause::Reset(actor) => format!("{actor} reset it"),
         ReleaseCause::Person(actor) => format!("{actor} gave it back"),
     }
@@ -95,9 +96,13 @@ fn write_why(text: &mut String, why: &Why) -> std::fmt::Result {
     let Some(breaker) = why.breaker.as_ref().filter(|b| b.start < b.end) else { return Ok(()) };
     let unpriced =
         if why.unpriced > 0 { format!(", {} without a price", why.unpriced) } else { String::new() };
-    line(text, "spent", &format!("{} of {} ({} charges{unpriced})", why.sum, why.limit, why.facts))?;
+    line(
+        text,
+        "spent",
+        &format!("{} of {} ({} charges{unpriced})", why.unit.of(why.sum), why.unit.of(why.limit), why.facts),
+    )?;
     line(text, "window", &format!("{} to {}", breaker.start, breaker.end))?;
-    if let Some(cause) = trigger_in_words(&why.cause) {
+    if let Some(cause) = trigger_in_words(why) {
         line(text, "trigger", &cause)?;
     }
     if let Some(at) = why.occurred_at {
@@ -105,7 +110,11 @@ fn write_why(text: &mut String, why: &Why) -> std::fmt::Result {
     }
     for (i, charge) in why.largest.iter().enumerate() {
         let label = if i == 0 { "largest" } else { "" };
-        line(text, label, &format!("{}  {}  {}", charge.amount, charge.occurred_at, charge.fact))?;
+        line(
+            text,
+            label,
+            &format!("{}  {}  {}", why.unit.of(charge.amount), charge.occurred_at, charge.fact),
+        )?;
     }
     line(text, "rule", &format!("{} of rules {}", why.place, why.rules))?;
     line(text, "prices", &why.prices)?;
@@ -117,12 +126,18 @@ fn write_why(text: &mut String, why: &Why) -> std::fmt::Result {
 
 /// What a trigger saw, in words; `None` where none was why.
 #[must_use]
-pub fn trigger_in_words(cause: &Cause) -> Option<String> {
-    let Cause::Trigger { measure, spent, foretold, .. } = cause else { return None };
+pub fn trigger_in_words(why: &Why) -> Option<String> {
+    let (measure, spent, foretold) = match &why.cause {
+        Cause::Trigger { measure, spent, foretold, .. } => (measure, spent, foretold),
+        Cause::Silence { source, signal } => {
+            return Some(format!("source `{source}` is silent although {signal}"));
+        }
+        Cause::Sum | Cause::Person => return None,
+    };
     let seen: Vec<String> =
-        spent.iter().map(|(span, amount)| format!("{amount} in the last {span}")).collect();
+        spent.iter().map(|(span, amount)| format!("{} in the last {span}", why.unit.of(*amount))).collect();
     let seen = match foretold {
-        Some(sum) => format!("{sum} by the end of the window at its average pace so far"),
+        Some(sum) => format!("{} by the end of the window at its average pace so far", why.unit.of(*sum)),
         None => seen.join(" and "),
     };
     Some(format!("{measure}: {seen}"))
@@ -131,7 +146,7 @@ pub fn trigger_in_words(cause: &Cause) -> Option<String> {
 /// What the spend of a breaker comes to per hour, in words; also where that is not known.
 #[must_use]
 pub fn burn_in_words(why: &Why) -> String {
-    why.burn.map_or_else(|| "its cost per hour is not known yet".to_owned(), |burn| burn.to_string())
+    why.burn.map_or_else(|| "its cost per hour is not known yet".to_owned(), |burn| burn.in_unit(why.unit))
 }
 
 fn write_kind(text: &mut String, Decision { kind, why, .. }: &Decision) -> std::fmt::Result {

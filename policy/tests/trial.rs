@@ -95,6 +95,7 @@ fn every_kind_of_expectation_fails_where_it_does_not_hold() {
         ("{breaker: tenant-monthly/chekout, state: Clear}", "Clear", "there is no such breaker"),
         ("{breaker: tenant-monthly/checkout, why: person}", "why person", "why limit"),
         ("{breaker: tenant-monthly/checkout, sum: 4000.01 USD}", "sum 4000.01 USD", "sum 4000.00 USD"),
+        ("{breaker: tenant-monthly/checkout, sum: 4000 tokens}", "sum 4000 tokens", "sum 4000.00 USD"),
         ("{breaker: tenant-monthly/checkout, limit: 1 USD}", "limit 1.00 USD", "limit 5000.00 USD"),
         ("{breaker: tenant-monthly/checkout, trips: 1}", "trips 1", "trips 0"),
         ("{breaker: tenant-monthly/checkout, unpriced: 0}", "unpriced 0", "unpriced 1"),

@@ -35,6 +35,7 @@ pub fn render(notice: &Notice, budget: Option<&Budget>, repeat: bool) -> Message
         told.lines.extend(doubts(decision));
     }
     told.actions.push(why_command(decision));
+    let unit = decision.why.unit;
     let charges = decision.why.largest.iter().take(CHARGES);
     Message {
         title: told.title,
@@ -42,7 +43,9 @@ pub fn render(notice: &Notice, budget: Option<&Budget>, repeat: bool) -> Message
         lines: told.lines,
         fields: if about_money { fields(&scene, told.stops) } else { Vec::new() },
         targets: told.targets,
-        charges: charges.map(|c| format!("{} at {} ({})", c.amount, c.occurred_at, c.fact)).collect(),
+        charges: charges
+            .map(|c| format!("{} at {} ({})", unit.of(c.amount), c.occurred_at, c.fact))
+            .collect(),
         actions: told.actions,
         footer: footer(decision),
         repeat,
@@ -89,14 +92,14 @@ fn tell(scene: &Scene<'_>) -> Told {
 
 /// What a trigger saw, where one is why.
 fn triggered(scene: &Scene<'_>) -> Vec<String> {
-    let saw = policy::explain::trigger_in_words(&scene.notice.decision.why.cause);
+    let saw = policy::explain::trigger_in_words(&scene.notice.decision.why);
     saw.map(|saw| format!("Seen: {saw}.")).into_iter().collect()
 }
 
 fn closed(scene: &Scene<'_>) -> String {
     let why = &scene.notice.decision.why;
     let (_, name) = words::who(why.breaker.as_ref());
-    format!("spent {} of {} ({name})", why.sum, why.limit)
+    format!("spent {} of {} ({name})", why.unit.of(why.sum), why.unit.of(why.limit))
 }
 
 fn arming(scene: &Scene<'_>, cause: policy::decision::ArmingCause) -> Told {
@@ -267,8 +270,8 @@ fn fields(scene: &Scene<'_>, stops: bool) -> Vec<Field> {
     let mut fields = Vec::new();
     let mut put = |name: &'static str, value: String| fields.push(Field { name, value });
     let share = words::share(why.sum, why.limit).map_or(String::new(), |s| format!(" ({s} of the limit)"));
-    put("Spent", format!("{}{share} in {} charge(s)", why.sum, why.facts));
-    put("Limit", why.limit.to_string());
+    put("Spent", format!("{}{share} in {} charge(s)", why.unit.of(why.sum), why.facts));
+    put("Limit", why.unit.of(why.limit).to_string());
     if let Some(breaker) = &why.breaker {
         put("Window", words::window(breaker, scene.budget));
         if stops {

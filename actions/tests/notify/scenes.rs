@@ -48,7 +48,7 @@ pub fn budget(window: WindowSpec, when: RestoreWhen, mode: Mode) -> Budget {
         place: place(1),
         select: Selector { all: true, ..Selector::default() },
         per_each: vec!["tenant".into()],
-        limit: Limit { amount: usd("50"), overrides: Vec::new() },
+        limit: Limit::usd(usd("50")),
         window,
         within: None,
         warn_at: vec!["80%".parse().unwrap()],
@@ -57,11 +57,13 @@ pub fn budget(window: WindowSpec, when: RestoreWhen, mode: Mode) -> Budget {
         grace: Span::ZERO,
         on_warn: Vec::new(),
         on_trip: vec![Act::Notify { route: "oncall".into(), place: place(14) }],
-        restore: Restore { when, min_hold: Span::from_mins(10), max_trips_per_window: 2 },
+        restore: Restore { when, min_hold: Span::from_mins(10), max_trips_per_window: 2, waves: None },
         on_stale: OnStale::Keep,
         mode,
         triggers: Vec::new(),
         spans: Vec::new(),
+        carve_out: false,
+        on_unpriced: policy::rule::OnUnpriced::Alert,
     }
 }
 
@@ -96,6 +98,7 @@ fn why(sum: &str) -> Why {
         occurred_at: Some(at("12:00:01.200")),
         note: String::new(),
         cause: Cause::Sum,
+        unit: policy::money::Unit::Usd,
     }
 }
 
@@ -209,6 +212,7 @@ fn money() -> Vec<Scene> {
     for (name, cause) in [
         ("window-rolled", ReleaseCause::WindowRolled),
         ("fell-below", ReleaseCause::FellBelow),
+        ("source-heard", ReleaseCause::SourceHeard),
         ("reset", ReleaseCause::Reset("uid:1000 (ana)".to_owned())),
         ("person", ReleaseCause::Person("uid:1000 (ana)".to_owned())),
     ] {

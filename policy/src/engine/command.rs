@@ -238,6 +238,7 @@ impl Engine {
         if let Some(hold) = self.holds.get_mut(target) {
             hold.holders.clear();
             hold.orphan = false;
+            hold.back_after = None;
         }
         self.settle_holds(out);
         Ok(())

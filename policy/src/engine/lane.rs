@@ -5,6 +5,7 @@
 //! prices or labels change, never part of a snapshot, never able to change a result: so what holds only for a
 //! while, as that a source has brought more new subjects than it may in an hour, is asked anew for each batch.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hashbrown::HashTable;
@@ -16,6 +17,7 @@ use crate::price::{InstancePrice, MeterQuery, Price, PriceBook, Resolution, Tier
 use crate::rule::{Budget, ChargeKind, Condition, Selector, Test};
 use crate::subject::{Subject, Trust, field};
 
+use super::measure::is_special;
 use super::name::breaker_name;
 use super::{Engine, FixedMap, Outcome};
 
@@ -41,21 +43,21 @@ const _: () = assert!(size_of::<Lane>() == 64, "a lane is one cache line");
 /// Breakers of a lane: few, nearly always, and then they stand in the lane itself.
 #[derive(Clone, Debug)]
 pub(super) enum Slots {
-    Few { slots: [u32; FEW], len: u8, paced: bool },
-    Many { slots: Box<[u32]>, paced: bool },
+    Few { slots: [u32; FEW], len: u8, special: bool },
+    Many { slots: Box<[u32]>, special: bool },
 }
 
 const FEW: usize = 8;
 
 impl Slots {
-    fn new(slots: &[u32], paced: bool) -> Self {
+    fn new(slots: &[u32], special: bool) -> Self {
         let mut few = [0; FEW];
         match few.get_mut(..slots.len()) {
             Some(head) => {
                 head.copy_from_slice(slots);
-                Self::Few { slots: few, len: u8::try_from(slots.len()).unwrap_or(0), paced }
+                Self::Few { slots: few, len: u8::try_from(slots.len()).unwrap_or(0), special }
             }
-            None => Self::Many { slots: slots.into(), paced },
+            None => Self::Many { slots: slots.into(), special },
         }
     }
 
@@ -66,10 +68,10 @@ impl Slots {
         }
     }
 
-    /// Whether one of their budgets looks at more than its sum.
-    pub const fn paced(&self) -> bool {
+    /// Whether one of their budgets looks at more than its sum of money.
+    pub const fn special(&self) -> bool {
         match self {
-            Self::Few { paced, .. } | Self::Many { paced, .. } => *paced,
+            Self::Few { special, .. } | Self::Many { special, .. } => *special,
         }
     }
 }
@@ -207,16 +209,18 @@ impl Engine {
         let subject = self.subject(source, origin, &model);
         let mut slots = Vec::new();
         let mut comer = Comer { subject: &subject, source, chosen: None, left_out: false };
+        let selects = |budget: &Budget| selects(&budget.select, &subject, kind);
+        let carved = carved_out_of(&rules.budgets, selects);
         for (index, budget) in rules.budgets.iter().enumerate() {
-            if selects(&budget.select, &subject, kind) {
-                self.enter(index, &mut comer, &mut slots, out);
+            if selects(budget) {
+                self.enter(index, &carved, &mut comer, &mut slots, out);
             }
         }
         let left_out = comer.left_out;
         let account = self.account(subject.trusted(field::TENANT), &model, out);
         self.note_over_cap(account, &slots);
-        let paced = slots.iter().any(|slot| !self.budget_of(*slot).triggers.is_empty());
-        let lane = Lane { digest, tariff, account, slots: Slots::new(&slots, paced) };
+        let special = slots.iter().any(|slot| is_special(self.budget_of(*slot)));
+        let lane = Lane { digest, tariff, account, slots: Slots::new(&slots, special) };
         if left_out { Resolved::ForNow(lane) } else { Resolved::For(lane) }
     }
 
@@ -246,20 +250,25 @@ impl Engine {
     }
 
     /// Adds the breaker of a budget for this subject, then those of the budgets that it is within.
-    fn enter(&mut self, index: usize, comer: &mut Comer<'_>, slots: &mut Vec<u32>, out: &mut Outcome) {
+    fn enter(
+        &mut self,
+        index: usize,
+        carved: &BTreeSet<usize>,
+        comer: &mut Comer<'_>,
+        slots: &mut Vec<u32>,
+        out: &mut Outcome,
+    ) {
         let rules = Arc::clone(&self.rules);
         let mut next = Some(index);
         // A parent chain cannot be longer than the list of budgets; the loader refuses cycles.
         for _ in 0..rules.budgets.len() {
-            let Some(budget) = next.and_then(|i| rules.budgets.get(i)) else { return };
-            let slot = self.slot(next.unwrap_or(0), budget, comer, out);
+            let Some(at) = next.filter(|at| !carved.contains(at)) else { return };
+            let Some(budget) = rules.budgets.get(at) else { return };
+            let slot = self.slot(at, budget, comer, out);
             if !slots.contains(&slot) {
                 slots.push(slot);
             }
-            next = budget
-                .within
-                .as_ref()
-                .and_then(|parent| rules.budgets.iter().position(|b| b.name == *parent));
+            next = parent_of(&rules.budgets, budget);
         }
     }
 
@@ -304,6 +313,9 @@ impl Engine {
     ) -> u32 {
         let slot = u32::try_from(self.hot.len()).unwrap_or(u32::MAX);
         let mut cold = Cold::new(u16::try_from(index).unwrap_or(u16::MAX), name, values);
+        if let Some(limit) = self.limit_by_label(budget, &cold.values) {
+            cold.side().label = Some(limit);
+        }
         cold.limit = cold.limit_of(budget, self.now);
         self.hot.push(Hot::new(first_window(&budget.window, self.now)));
         self.cold.push(cold);
@@ -311,6 +323,26 @@ impl Engine {
         self.set_mark(slot);
         slot
     }
+}
+
+fn parent_of(budgets: &[Budget], budget: &Budget) -> Option<usize> {
+    let parent = budget.within.as_ref()?;
+    budgets.iter().position(|b| b.name == *parent)
+}
+
+/// Budgets in which a charge does not count, since one that selects it is carved out of them.
+fn carved_out_of(budgets: &[Budget], selects: impl Fn(&Budget) -> bool) -> BTreeSet<usize> {
+    let mut carved = BTreeSet::new();
+    for budget in budgets.iter().filter(|budget| budget.carve_out && selects(budget)) {
+        let mut next = parent_of(budgets, budget);
+        // A parent chain cannot be longer than the list of budgets; the loader refuses cycles.
+        for _ in 0..budgets.len() {
+            let Some(at) = next else { break };
+            carved.insert(at);
+            next = budgets.get(at).and_then(|parent| parent_of(budgets, parent));
+        }
+    }
+    carved
 }
 
 /// Whom an origin is about, on the way to the breakers.

@@ -10,7 +10,10 @@ mod explain;
 mod hold;
 mod index;
 mod judge;
+mod label;
 mod lane;
+mod latency;
+mod measure;
 mod name;
 mod pace;
 mod pending;
@@ -21,6 +24,7 @@ mod reload;
 mod remode;
 mod rolling;
 mod rollup;
+mod silence;
 mod snapshot;
 mod stop;
 mod survey;
@@ -28,6 +32,8 @@ mod tell;
 mod usage;
 mod view;
 mod watch;
+mod waves;
+mod why;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -41,7 +47,7 @@ use crate::fact::{Clock, Fact, Posture, Quantities, RefusedReason, Settings, Usa
 use crate::id::{DecisionId, OrderId};
 use crate::inventory::{Inventory, ObjectKey};
 use crate::ledger::Seen;
-use crate::money::Money;
+use crate::money::{Money, TokenRate};
 use crate::page::PageTopic;
 use crate::price::PriceBook;
 use crate::rule::{Mode, RuleSet};
@@ -203,6 +209,7 @@ pub struct Engine {
     next_decision: DecisionId,
     next_order: OrderId,
     inventory_changed: bool,
+    latency: latency::Latency,
     // Made anew from the above.
     /// Accounts whose charges count as `unattributed` in some budget, though they have a tenant: for `explain`
     /// alone. When a lane is resolved depends on a cache, so it is no part of the state.
@@ -210,6 +217,8 @@ pub struct Engine {
     index: index::Index,
     accounts: FixedMap<(Option<Arc<str>>, Arc<str>), u32>,
     lanes: lane::Lanes,
+    /// The highest price of each class in the book, once somebody asked.
+    highest: Option<[TokenRate; 5]>,
     scratch: Vec<u32>,
     slot_scratch: Vec<u32>,
     rollups: rollup::Rollups,
@@ -248,6 +257,7 @@ impl Engine {
             next_decision: DecisionId(1),
             next_order: OrderId(1),
             inventory_changed: false,
+            latency: latency::Latency::default(),
             book: PriceBook::embedded(),
             past_books: Vec::new(),
             price_changes: 0,
@@ -255,6 +265,7 @@ impl Engine {
             index: index::Index::default(),
             accounts: FixedMap::default(),
             lanes: lane::Lanes::default(),
+            highest: None,
             scratch: Vec::new(),
             slot_scratch: Vec::new(),
             rollups: rollup::Rollups::default(),

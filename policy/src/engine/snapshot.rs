@@ -20,6 +20,7 @@ use crate::time::Timestamp;
 
 use super::hold::Hold;
 use super::index::Index;
+use super::latency::Latency;
 use super::pending::Pending;
 use super::positions::Positions;
 use super::prices::Past;
@@ -79,6 +80,7 @@ struct State<'a> {
     next_decision: DecisionId,
     next_order: OrderId,
     inventory_changed: bool,
+    latency: Latency,
 }
 
 impl Engine {
@@ -117,6 +119,7 @@ impl Engine {
             next_decision: self.next_decision,
             next_order: self.next_order,
             inventory_changed: self.inventory_changed,
+            latency: self.latency,
         };
         // Writing to memory cannot fail for types without a custom error.
         let mut bytes = VERSION.to_le_bytes().to_vec();

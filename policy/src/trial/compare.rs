@@ -6,7 +6,7 @@ use std::fmt::Display;
 use crate::decision::{ArmingCause, Decision, DecisionKind, Effect, HoldState, Notice, Order};
 use crate::engine::{BreakerView, StateWanted, Survey, Wanted};
 use crate::explain::headline;
-use crate::money::Money;
+use crate::money::{Money, Unit};
 use crate::page::PageTopic;
 use crate::rule::trial::{ABSENT, Expectation, Expected, ExpectedBreaker, ExpectedNotice, ExpectedOrder};
 
@@ -84,7 +84,7 @@ fn difference(world: &World<'_>, expected: &Expected) -> Difference {
             let of = |what: &str, name: &Option<Box<str>>| {
                 name.as_ref().map_or(String::new(), |n| format!(", {what} {n}"))
             };
-            (sum != *amount).then(|| {
+            differ((Unit::Usd, sum), (Unit::Usd, *amount)).then(|| {
                 let who = format!("{}{}", of("tenant", tenant), of("model", model));
                 let all = view.spend.iter().map(|s| {
                     let tenant = s.tenant.as_deref().unwrap_or("unattributed");
@@ -109,8 +109,8 @@ fn breaker(world: &World<'_>, wanted: &ExpectedBreaker) -> Difference {
             let reason = wanted.why.is_some_and(|word| why != Some(word));
             let counts = wanted.trips.is_some_and(|n| n != u32::from(view.trips))
                 || wanted.unpriced.is_some_and(|n| u64::from(n) != view.unpriced);
-            let money = wanted.sum.is_some_and(|sum| sum != view.sum)
-                || wanted.limit.is_some_and(|limit| limit != view.limit);
+            let money = wanted.sum.is_some_and(|sum| differ(sum, (view.unit, view.sum)))
+                || wanted.limit.is_some_and(|limit| differ(limit, (view.unit, view.limit)));
             state || reason || counts || money
         }
     };
@@ -129,13 +129,25 @@ fn wanted_in_words(wanted: &ExpectedBreaker) -> String {
     let parts = [
         wanted.state.map(ToOwned::to_owned),
         said("why", wanted.why.map(ToOwned::to_owned)),
-        said("sum", wanted.sum.map(Money::exact)),
-        said("limit", wanted.limit.map(Money::exact)),
+        said("sum", wanted.sum.map(exact)),
+        said("limit", wanted.limit.map(exact)),
         said("trips", wanted.trips.map(|n| n.to_string())),
         said("unpriced", wanted.unpriced.map(|n| n.to_string())),
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     format!("{} {}", wanted.name, parts.join(", "))
+}
+
+/// A millionth of a unit, in which amounts are compared: time that is parted into calls has no whole hours.
+const MILLIONTH: i128 = 1_000_000;
+
+fn differ((unit, one): (Unit, Money), (other_unit, other): (Unit, Money)) -> bool {
+    unit != other_unit || one.saturating_sub(other).picos().saturating_abs() >= MILLIONTH
+}
+
+/// With every digit: what differs by less than a cent differs.
+fn exact((unit, amount): (Unit, Money)) -> String {
+    unit.exact(amount)
 }
 
 fn breaker_in_words(view: &BreakerView, why: Option<&str>) -> String {
@@ -144,8 +156,8 @@ fn breaker_in_words(view: &BreakerView, why: Option<&str>) -> String {
     format!(
         "{}{why}, sum {}, limit {}, trips {}{unpriced}",
         view.state,
-        view.sum.exact(),
-        view.limit.exact(),
+        view.unit.exact(view.sum),
+        view.unit.exact(view.limit),
         view.trips
     )
 }

@@ -156,6 +156,10 @@ impl<'t> World<'t> {
                 let state = SourceState::Broken(because.to_string());
                 self.take(&[Fact::Health(SourceHealth { source: source.clone(), state })]);
             }
+            TrialFactKind::Traffic { source, signal } => {
+                let state = SourceState::TrafficSeenElsewhere(signal.to_string());
+                self.take(&[Fact::Health(SourceHealth { source: source.clone(), state })]);
+            }
             TrialFactKind::Command(command) => return self.command(fact, command),
         }
         None

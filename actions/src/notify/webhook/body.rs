@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use policy::decision::{ArmingCause, DecisionKind, Notice, ReleaseCause, Times};
-use policy::money::Money;
+use policy::money::{Money, Unit};
 use policy::time::Timestamp;
 use serde::Serialize;
 
@@ -85,8 +85,11 @@ struct BreakerBody<'a> {
 
 #[derive(Serialize)]
 struct SpendBody<'a> {
-    spent_usd: String,
-    limit_usd: String,
+    unit: &'static str,
+    spent: String,
+    limit: String,
+    spent_usd: Option<String>,
+    limit_usd: Option<String>,
     charges: u64,
     unpriced: u64,
     burn_usd_per_hour: Option<String>,
@@ -99,7 +102,8 @@ struct SpendBody<'a> {
 struct ChargeBody<'a> {
     fact: &'a str,
     occurred_at: Option<String>,
-    usd: String,
+    amount: String,
+    usd: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -174,7 +178,7 @@ fn decision(notice: &Notice) -> DecisionBody<'_> {
             body.cause = Some(release_word(cause));
             body.detail = match cause {
                 ReleaseCause::Reset(actor) | ReleaseCause::Person(actor) => Some(actor.into()),
-                ReleaseCause::WindowRolled | ReleaseCause::FellBelow => None,
+                ReleaseCause::WindowRolled | ReleaseCause::FellBelow | ReleaseCause::SourceHeard => None,
             };
         }
         DecisionKind::Withheld { answers, .. } => {
@@ -209,18 +213,27 @@ fn breaker(notice: &Notice) -> Option<BreakerBody<'_>> {
 
 fn spend(notice: &Notice) -> SpendBody<'_> {
     let why = &notice.decision.why;
+    let in_usd = |amount| (why.unit == Unit::Usd).then(|| digits(Unit::Usd, amount));
     SpendBody {
-        spent_usd: usd(why.sum),
-        limit_usd: usd(why.limit),
+        unit: why.unit.word(),
+        spent: digits(why.unit, why.sum),
+        limit: digits(why.unit, why.limit),
+        spent_usd: in_usd(why.sum),
+        limit_usd: in_usd(why.limit),
         charges: why.facts,
         unpriced: why.unpriced,
-        burn_usd_per_hour: why.burn.map(|burn| usd(burn.per_hour)),
+        burn_usd_per_hour: why.burn.and_then(|burn| in_usd(burn.per_hour)),
         burn_over_seconds: why.burn.map(|burn| burn.over.millis() / 1000),
         burn_basis: why.burn.map(|burn| burn.basis.word()),
         largest: why
             .largest
             .iter()
-            .map(|c| ChargeBody { fact: &c.fact, occurred_at: instant(c.occurred_at), usd: usd(c.amount) })
+            .map(|c| ChargeBody {
+                fact: &c.fact,
+                occurred_at: instant(c.occurred_at),
+                usd: in_usd(c.amount),
+                amount: digits(why.unit, c.amount),
+            })
             .collect(),
     }
 }
@@ -248,8 +261,8 @@ fn instant(at: Timestamp) -> Option<String> {
 }
 
 /// Every digit, without the unit.
-fn usd(amount: Money) -> String {
-    amount.exact().trim_end_matches(" USD").to_owned()
+fn digits(unit: Unit, amount: Money) -> String {
+    unit.exact(amount).split(' ').next().unwrap_or_default().to_owned()
 }
 
 const fn kind_word(kind: &DecisionKind) -> &'static str {
@@ -281,6 +294,7 @@ const fn release_word(cause: &ReleaseCause) -> &'static str {
     match cause {
         ReleaseCause::WindowRolled => "window-rolled",
         ReleaseCause::FellBelow => "fell-below",
+        ReleaseCause::SourceHeard => "source-heard",
         ReleaseCause::Reset(_) => "reset",
         ReleaseCause::Person(_) => "person",
     }

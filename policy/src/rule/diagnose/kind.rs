@@ -145,4 +145,8 @@ kinds! {
     BadMultiple = "bad-multiple",
     /// A forecast that should trip.
     ForecastTrips = "forecast-trips",
+    /// `waves` that cannot be read.
+    BadWaves = "bad-waves",
+    /// `onStale: trip` without the one source that it is about.
+    SilenceOfWhom = "silence-of-whom",
 }

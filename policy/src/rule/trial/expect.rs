@@ -78,8 +78,8 @@ fn breaker(fields: &Fields<'_>, node: &Node, sink: &mut Sink<'_>) -> Option<Expe
     let name = sink.text(node, "`breaker`");
     let state = optional(fields, "state", sink, |n, sink| word(n, "`state`", &STATES, sink));
     let why = optional(fields, "why", sink, |n, sink| word(n, "`why`", &WHYS, sink));
-    let sum = optional(fields, "sum", sink, |n, sink| sink.money(n, "`sum`"));
-    let limit = optional(fields, "limit", sink, |n, sink| sink.money(n, "`limit`"));
+    let sum = optional(fields, "sum", sink, |n, sink| value::measured(n, "`sum`", sink));
+    let limit = optional(fields, "limit", sink, |n, sink| value::measured(n, "`limit`", sink));
     let trips = optional(fields, "trips", sink, |n, sink| sink.count(n, "`trips`", 0, 65_535));
     let unpriced = optional(fields, "unpriced", sink, |n, sink| sink.count(n, "`unpriced`", 0, u32::MAX));
     let expected = ExpectedBreaker {

@@ -14,7 +14,7 @@ mod usage;
 mod value;
 
 use crate::inventory::ObjectKey;
-use crate::money::{Money, Percent};
+use crate::money::{Money, Percent, Unit};
 use crate::price::{Tier, TokenCounts};
 use crate::time::{Span, Timestamp};
 
@@ -161,6 +161,13 @@ pub enum TrialFactKind {
         /// For people.
         because: Box<str>,
     },
+    /// A source is silent although something else shows that there is usage.
+    Traffic {
+        /// The source.
+        source: Box<str>,
+        /// What shows it, for people.
+        signal: Box<str>,
+    },
     /// A person says something.
     Command(TrialCommand),
 }
@@ -304,9 +311,9 @@ pub struct ExpectedBreaker {
     /// Why it is in that state: one of [`WHYS`].
     pub why: Option<&'static str>,
     /// Sum in its window.
-    pub sum: Option<Money>,
+    pub sum: Option<(Unit, Money)>,
     /// Limit in its window.
-    pub limit: Option<Money>,
+    pub limit: Option<(Unit, Money)>,
     /// Trips in its window.
     pub trips: Option<u32>,
     /// Usage without a price in its window.
@@ -326,7 +333,7 @@ pub const WHYS: [&str; 11] = [
     "burn-rate",
     "delta",
     "forecast",
-    "stale",
+    "silence",
     "grace",
     "on-time-fact",
     "rule-change",
