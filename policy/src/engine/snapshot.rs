@@ -175,6 +175,7 @@ impl Engine {
         engine.next_decision = state.next_decision;
         engine.next_order = state.next_order;
         engine.inventory_changed = state.inventory_changed;
+        engine.latency = state.latency;
         engine.index = Index::of(&engine.cold);
         for (account, spend) in (0..).zip(&engine.spend) {
             engine.accounts.insert((spend.tenant.clone(), Arc::clone(&spend.model)), account);
