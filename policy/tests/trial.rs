@@ -139,6 +139,42 @@ fn a_failure_says_why_not_by_what_the_engine_answers_to_anybody() {
     }
 }
 
+/// What the cluster answers, and what then is said to be stopped and given back.
+#[test]
+fn only_what_the_cluster_proves_is_held_and_released() {
+    let rules = rules();
+    for (answer, held, notices, released, orders) in [
+        (
+            "verified",
+            "[checkout/api]",
+            "{about: tripped}",
+            "[checkout/api]",
+            "{giveBackScaledObject: checkout/api}",
+        ),
+        ("silent", "[]", "{about: tripped}", "[]", "{giveBackScaledObject: checkout/api}"),
+        ("failed", "[]", "{about: tripped}, {about: hold}", "[]", "{giveBackScaledObject: checkout/api}"),
+        (
+            "not-stopped",
+            "[]",
+            "{about: tripped}, {about: hold}",
+            "[checkout/api]",
+            "{giveBackScaledObject: checkout/api}",
+        ),
+        ("already-so", "[checkout/api]", "{about: tripped}", "[]", ""),
+    ] {
+        let text = format!(
+            "rules: [tenants.yaml]\ntests:\n  - name: one\n    at: 2026-11-05T10:00:00Z\n    receipts: {answer}\n    \
+             objects: [{{scaledObject: checkout/api, namespaceLabels: {{tenant: checkout}}}}]\n    facts:\n      - \
+             {{usage: {{tenant: checkout, environment: production, amount: 5000 USD}}}}\n      - {{at: +20m, reset: \
+             {{breaker: tenant-monthly/checkout}}}}\n    expect:\n      - {{at: +30s, held: {held}}}\n      - {{at: \
+             +30s, notices: [{notices}]}}\n      - {{at: +21m, released: {released}}}\n      - {{at: +21m, orders: \
+             [{{pauseScaledObject: checkout/api}}, {orders}]}}\n"
+        );
+        let report = run(&rules, &read(&text).trials[0]);
+        assert!(report.passed(), "{answer}: {}", told(&report).join("\n"));
+    }
+}
+
 #[test]
 fn a_command_that_is_refused_is_a_failure_at_its_place() {
     let text = WORLD

@@ -66,7 +66,9 @@ impl Cluster {
         match named.map_or(self.answers.all, |(_, answer)| *answer) {
             Answer::Silent => Vec::new(),
             Answer::AlreadySo if !given_back => {
-                vec![receipt(ReceiptOutcome::AlreadySo { by: "somebody else".to_owned() })]
+                let mut facts = self.stopped(&order.target);
+                facts.push(receipt(ReceiptOutcome::AlreadySo { by: "somebody else".to_owned() }));
+                facts
             }
             Answer::NotStopped if !given_back => vec![receipt(ReceiptOutcome::NotStopped {
                 replicas: self.objects.get(&order.target).map(|object| object.replicas),
@@ -80,6 +82,16 @@ impl Cluster {
         }
     }
 
+    /// It is paused, and at zero.
+    fn stopped(&self, key: &ObjectKey) -> Vec<Fact> {
+        let Some(object) = self.objects.get(key) else { return Vec::new() };
+        let changes = [
+            InventoryChange::ScaledObject(key.clone(), scaled_object(object, true)),
+            InventoryChange::Workload(workload_of(key), workload(object, 0)),
+        ];
+        changes.into_iter().map(Fact::Inventory).collect()
+    }
+
     /// Does it, and proves it.
     fn obey(&self, order: &Order, at: Timestamp) -> Vec<Fact> {
         let receipt = |outcome| Fact::Receipt(Receipt { order: order.id, at, guard: Vec::new(), outcome });
@@ -90,10 +102,8 @@ impl Cluster {
         let workload_key = workload_of(&order.target);
         match &order.effect {
             Effect::PauseToZero => {
-                change(InventoryChange::ScaledObject(order.target.clone(), scaled_object(object, true)));
-                change(InventoryChange::Workload(workload_key, workload(object, 0)));
-                facts.insert(0, receipt(ReceiptOutcome::Prepared(prior(object, order))));
-                facts.insert(1, receipt(version("2")));
+                facts = vec![receipt(ReceiptOutcome::Prepared(prior(object, order))), receipt(version("2"))];
+                facts.extend(self.stopped(&order.target));
             }
             Effect::ReverseRaise { workload: raised } => {
                 change(InventoryChange::Workload(raised.clone(), workload(object, 0)));

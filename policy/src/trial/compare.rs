@@ -58,10 +58,10 @@ fn difference(world: &World<'_>, expected: &Expected) -> Difference {
         Expected::Held(wanted) => sets("held", &texts(wanted), &held(world))
             .map(|(wanted, found)| (wanted, found, why_not_ordered(world))),
         Expected::Released(wanted) => {
-            let held = held(world);
             let back = world.orders.iter().filter(|o| matches!(o.effect, Effect::Restore { .. }));
-            let back = back.map(|o| o.target.to_string()).filter(|target| !held.contains(target));
-            sets("released", &texts(wanted), &back.collect())
+            // What is given back is held no more: a hold goes with its proof.
+            let back = back.filter(|order| world.engine.hold_view(&order.target).is_none());
+            sets("released", &texts(wanted), &back.map(|order| order.target.to_string()).collect())
                 .map(|(wanted, found)| (wanted, found, last_decisions(world)))
         }
         Expected::Notices(wanted) => notices(world, wanted),
@@ -245,13 +245,10 @@ fn page_details(world: &World<'_>) -> Vec<String> {
     details.take(NAMED).collect()
 }
 
+/// What was seen to be stopped, and is kept so.
 fn held(world: &World<'_>) -> BTreeSet<String> {
     let holds = world.engine.view(world.now()).holds;
-    holds
-        .into_iter()
-        .filter(|hold| !matches!(hold.state, HoldState::Restoring | HoldState::Released))
-        .map(|hold| hold.target)
-        .collect()
+    holds.into_iter().filter(|hold| hold.state == HoldState::Verified).map(|hold| hold.target).collect()
 }
 
 fn as_expected(order: &Order) -> ExpectedOrder {
