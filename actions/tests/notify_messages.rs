@@ -116,7 +116,8 @@ fn words_of(kind: &DecisionKind) -> String {
             | PageTopic::SubjectCap
             | PageTopic::Orphans
             | PageTopic::Posture
-            | PageTopic::SourceHeard => format!("page {topic:?}"),
+            | PageTopic::SourceHeard
+            | PageTopic::Unjudged => format!("page {topic:?}"),
         },
     }
 }

@@ -221,7 +221,9 @@ fn every_mistake_is_reported_at_its_line_all_at_once_and_with_what_to_write() {
     if std::env::var_os("BLESS").is_some() {
         std::fs::write(&golden, &report).unwrap();
     }
-    assert_eq!(std::fs::read_to_string(golden).unwrap_or_default(), report);
+    let golden = std::fs::read_to_string(golden).unwrap_or_default();
+    let differs = report.lines().zip(golden.lines()).find(|(now, golden)| now != golden);
+    assert!(golden == report, "refused.txt differs, at first {differs:?}");
     for said in [
         "did you mean `tenant`?",
         "did you mean `usage`?",

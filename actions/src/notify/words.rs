@@ -170,6 +170,7 @@ pub(super) const fn topic(topic: PageTopic) -> &'static str {
         PageTopic::Orphans => "objects carry our mark, but the journal does not know them",
         PageTopic::Posture => "the daemon may do less than it was configured to do",
         PageTopic::SourceHeard => "a source that was silent is heard again",
+        PageTopic::Unjudged => "a budget cannot tell whether it counts some charges, and does not count them",
     }
 }
 
@@ -185,6 +186,7 @@ pub(super) const fn topic_word(topic: PageTopic) -> &'static str {
         PageTopic::Orphans => "orphans",
         PageTopic::Posture => "posture",
         PageTopic::SourceHeard => "source-heard",
+        PageTopic::Unjudged => "unjudged",
     }
 }
 

@@ -341,7 +341,7 @@ fn holds() -> Vec<Scene> {
 }
 
 /// Every topic.
-pub const TOPICS: [PageTopic; 9] = [
+pub const TOPICS: [PageTopic; 10] = [
     PageTopic::Unpriced,
     PageTopic::SourceStale,
     PageTopic::InventoryStale,
@@ -351,6 +351,7 @@ pub const TOPICS: [PageTopic; 9] = [
     PageTopic::Orphans,
     PageTopic::Posture,
     PageTopic::SourceHeard,
+    PageTopic::Unjudged,
 ];
 
 pub fn page(topic: PageTopic) -> Notice {

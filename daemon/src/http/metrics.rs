@@ -335,6 +335,8 @@ impl Shown {
             [(vec![], usd(counters.refused_amount))],
         )?;
         out.counters("unpriced", "Usage without a price", [(vec![], counters.unpriced)])?;
+        let unjudged = "Charges of which the `when` of some budget could not tell whether it counts them";
+        out.counters("unjudged_charges", unjudged, [(vec![], counters.unjudged)])?;
         let number = |n: usize| [(vec![], f64::from(u32::try_from(n).unwrap_or(u32::MAX)))];
         out.gauges("remembered_ids", "Ids remembered for dedupe", number(self.view.remembered))?;
         out.gauges(

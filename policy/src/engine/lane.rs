@@ -43,21 +43,30 @@ const _: () = assert!(size_of::<Lane>() == 64, "a lane is one cache line");
 /// Breakers of a lane: few, nearly always, and then they stand in the lane itself.
 #[derive(Clone, Debug)]
 pub(super) enum Slots {
-    Few { slots: [u32; FEW], len: u8, special: bool },
-    Many { slots: Box<[u32]>, special: bool },
+    Few { slots: [u32; FEW], len: u8, marks: Marks },
+    Many { slots: Box<[u32]>, marks: Marks },
+}
+
+/// What a charge of a lane needs beside being added.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Marks {
+    /// One of its budgets looks at more than its sum of money.
+    pub special: bool,
+    /// Some budget cannot tell whether it counts the charges: see [`Lanes::unjudged`].
+    pub unjudged: bool,
 }
 
 const FEW: usize = 8;
 
 impl Slots {
-    fn new(slots: &[u32], special: bool) -> Self {
+    fn new(slots: &[u32], marks: Marks) -> Self {
         let mut few = [0; FEW];
         match few.get_mut(..slots.len()) {
             Some(head) => {
                 head.copy_from_slice(slots);
-                Self::Few { slots: few, len: u8::try_from(slots.len()).unwrap_or(0), special }
+                Self::Few { slots: few, len: u8::try_from(slots.len()).unwrap_or(0), marks }
             }
-            None => Self::Many { slots: slots.into(), special },
+            None => Self::Many { slots: slots.into(), marks },
         }
     }
 
@@ -68,10 +77,9 @@ impl Slots {
         }
     }
 
-    /// Whether one of their budgets looks at more than its sum of money.
-    pub const fn special(&self) -> bool {
+    pub const fn marks(&self) -> Marks {
         match self {
-            Self::Few { special, .. } | Self::Many { special, .. } => *special,
+            Self::Few { marks, .. } | Self::Many { marks, .. } => *marks,
         }
     }
 }
@@ -114,6 +122,17 @@ pub(super) struct Lanes {
     lanes: Vec<Lane>,
     tariffs: Vec<Tariff>,
     tariff_index: FixedMap<TariffKey, u32>,
+    /// By a lane's digest, the budgets that could not tell whether they count its charges.
+    unjudged: FixedMap<[u32; 4], Box<[Unjudged]>>,
+}
+
+/// A budget that cannot tell whether it counts some charges.
+#[derive(Clone, Debug)]
+pub(super) struct Unjudged {
+    /// Index of the budget.
+    pub budget: usize,
+    /// Why, for people.
+    pub why: Box<str>,
 }
 
 fn hash(digest: [u32; 4]) -> u64 {
@@ -138,6 +157,11 @@ impl Lanes {
 
     pub fn tariff(&self, lane: u32) -> &Tariff {
         &self.tariffs[self.get(lane).tariff as usize]
+    }
+
+    /// The budgets that could not tell whether they count the charges of a lane.
+    pub fn unjudged(&self, lane: u32) -> &[Unjudged] {
+        self.unjudged.get(&self.get(lane).digest).map_or(&[], |list| &**list)
     }
 
     fn find(&self, digest: [u32; 4]) -> Option<u32> {
@@ -209,18 +233,27 @@ impl Engine {
         let subject = self.subject(source, origin, &model);
         let mut slots = Vec::new();
         let mut comer = Comer { subject: &subject, source, chosen: None, left_out: false };
-        let selects = |budget: &Budget| selects(&budget.select, &subject, kind);
-        let carved = carved_out_of(&rules.budgets, selects);
-        for (index, budget) in rules.budgets.iter().enumerate() {
-            if selects(budget) {
-                self.enter(index, &carved, &mut comer, &mut slots, out);
+        let mut open = Vec::new();
+        let judged: Vec<_> =
+            rules.budgets.iter().map(|budget| selects(&budget.select, &subject, kind)).collect();
+        let carved = carved_out_of(&rules.budgets, |at| matches!(judged.get(at), Some(Ok(true))));
+        for (index, judgement) in judged.into_iter().enumerate() {
+            match judgement {
+                Ok(true) => self.enter(index, &carved, &mut comer, &mut slots, out),
+                Ok(false) => {}
+                Err(why) => open.push(Unjudged { budget: index, why: why.into() }),
             }
+        }
+        let unjudged = !open.is_empty();
+        if unjudged {
+            self.lanes.unjudged.insert(digest, open.into());
         }
         let left_out = comer.left_out;
         let account = self.account(subject.trusted(field::TENANT), &model, out);
         self.note_over_cap(account, &slots);
         let special = slots.iter().any(|slot| is_special(self.budget_of(*slot)));
-        let lane = Lane { digest, tariff, account, slots: Slots::new(&slots, special) };
+        let slots = Slots::new(&slots, Marks { special, unjudged });
+        let lane = Lane { digest, tariff, account, slots };
         if left_out { Resolved::ForNow(lane) } else { Resolved::For(lane) }
     }
 
@@ -331,9 +364,10 @@ fn parent_of(budgets: &[Budget], budget: &Budget) -> Option<usize> {
 }
 
 /// Budgets in which a charge does not count, since one that selects it is carved out of them.
-fn carved_out_of(budgets: &[Budget], selects: impl Fn(&Budget) -> bool) -> BTreeSet<usize> {
+fn carved_out_of(budgets: &[Budget], selects: impl Fn(usize) -> bool) -> BTreeSet<usize> {
     let mut carved = BTreeSet::new();
-    for budget in budgets.iter().filter(|budget| budget.carve_out && selects(budget)) {
+    let own = |(at, budget): &(usize, &Budget)| budget.carve_out && selects(*at);
+    for (_, budget) in budgets.iter().enumerate().filter(own) {
         let mut next = parent_of(budgets, budget);
         // A parent chain cannot be longer than the list of budgets; the loader refuses cycles.
         for _ in 0..budgets.len() {
@@ -417,9 +451,16 @@ fn meter_before(book: &PriceBook, origin: &Origin, kind: ChargeKind, now: &Meter
 
 /// Whether a budget counts charges of this subject and kind. Only trusted fields are looked at: what a
 /// caller asserts must not choose whose budget it counts against (invariant 10).
-fn selects(select: &Selector, subject: &Subject, kind: ChargeKind) -> bool {
-    (select.charges.is_empty() || select.charges.contains(&kind))
-        && select.subjects.iter().all(|condition| holds(condition, subject))
+///
+/// # Errors
+/// Why `when` has no answer, where all else says that it counts them.
+fn selects(select: &Selector, subject: &Subject, kind: ChargeKind) -> Result<bool, String> {
+    let others = (select.charges.is_empty() || select.charges.contains(&kind))
+        && select.subjects.iter().all(|condition| holds(condition, subject));
+    match &select.when {
+        Some(when) if others => when.holds(subject, kind),
+        _ => Ok(others),
+    }
 }
 
 fn holds(condition: &Condition, subject: &Subject) -> bool {
@@ -447,7 +488,8 @@ mod tests {
     fn lanes_are_thrown_away_between_batches_only() {
         let mut engine = Engine::new(crate::fact::Settings::new(IdKey([7, 7]), "test"));
         let mut out = Outcome::default();
-        let filler = |digest| Lane { digest, tariff: 0, account: 0, slots: Slots::new(&[], false) };
+        let filler =
+            |digest| Lane { digest, tariff: 0, account: 0, slots: Slots::new(&[], Marks::default()) };
         for n in 1..MOST_LANES {
             engine.lanes.add(filler([0, 0, u32::try_from(n).unwrap(), 0]));
         }

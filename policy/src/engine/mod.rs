@@ -29,6 +29,7 @@ mod snapshot;
 mod stop;
 mod survey;
 mod tell;
+mod unjudged;
 mod usage;
 mod view;
 mod watch;
@@ -165,6 +166,8 @@ pub struct Counters {
     /// Charges by what is to be said of them: one count for each bit of [`crate::fact::UsageFlags`] and
     /// [`crate::price::PriceFlags`].
     pub flagged: [u64; 16],
+    /// Charges of which some budget could not tell whether it counts them.
+    pub unjudged: u64,
 }
 
 /// The engine's state.

@@ -181,10 +181,13 @@ impl Engine {
     }
 
     fn charge(&mut self, batch: &UsageBatch, row: &Usage, lane: u32, out: &mut Outcome) {
+        if self.lanes.get(lane).slots.marks().unjudged {
+            self.note_unjudged(lane, out);
+        }
         let tariff = self.lanes.tariff(lane);
         let amount = price(&tariff.meter, &row.quantities);
         let lane = self.lanes.get(lane);
-        let (account, special) = (lane.account, lane.slots.special());
+        let (account, special) = (lane.account, lane.slots.marks().special);
         let mut slots = std::mem::take(&mut self.slot_scratch);
         slots.clear();
         slots.extend_from_slice(lane.slots.as_slice());

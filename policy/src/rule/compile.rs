@@ -11,12 +11,14 @@ mod budget;
 mod guardrail;
 mod limit;
 mod link;
+mod lint;
 mod price;
 mod restore;
 mod route;
 mod select;
 mod source;
 mod trigger;
+mod when;
 mod window;
 
 use std::collections::BTreeMap;

@@ -13,6 +13,7 @@ mod node;
 mod read;
 pub mod trial;
 mod trigger;
+mod when;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -32,6 +33,7 @@ pub use diagnose::{Diagnostic, DiagnosticKind, Diagnostics, Severity};
 pub use glob::glob_matches;
 pub use node::SourceFile;
 pub use trigger::{Measure, Multiple, Then, Trigger};
+pub use when::When;
 
 /// How far a rule may go. Ordered: the lower of the rule's mode and the daemon's ceiling holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -107,6 +109,8 @@ pub struct Selector {
     pub subjects: Vec<Condition>,
     /// Kinds of charge; empty for every kind.
     pub charges: Vec<ChargeKind>,
+    /// A condition in CEL beside the others.
+    pub when: Option<When>,
 }
 
 impl Selector {
@@ -134,6 +138,18 @@ pub enum ChargeKind {
     Gpu,
     /// Anything else.
     Other,
+}
+
+impl ChargeKind {
+    /// The word in YAML and in expressions.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Tokens => "tokens",
+            Self::Gpu => "gpu",
+            Self::Other => "other",
+        }
+    }
 }
 
 /// A condition on one field.

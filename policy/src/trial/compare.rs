@@ -337,5 +337,6 @@ const fn topic_word(topic: PageTopic) -> &'static str {
         PageTopic::Orphans => "orphans",
         PageTopic::Posture => "posture",
         PageTopic::SourceHeard => "source-heard",
+        PageTopic::Unjudged => "unjudged",
     }
 }

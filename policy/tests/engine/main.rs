@@ -21,5 +21,6 @@ mod silence;
 mod sources;
 mod survey;
 mod trips;
+mod when;
 mod widened;
 mod world;

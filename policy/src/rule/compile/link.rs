@@ -7,7 +7,7 @@ use super::super::glob::glob_matches;
 use super::super::node::Spot;
 use super::super::read::{Ref, RefKind, Sink};
 use super::super::{Act, Budget, Guardrail, Place, RuleSet, Template};
-use super::{Found, Origin, attribution, guardrail, price};
+use super::{Found, Origin, attribution, guardrail, lint, price};
 use crate::subject::field;
 
 /// Joins and looks up.
@@ -30,6 +30,9 @@ pub(super) fn link(found: Found, sinks: &mut [Sink<'_>]) -> RuleSet {
         check_size(found.documents, found.budget_documents == 0, broken, sink);
     }
     refuse_cycles(&found.budgets, sinks);
+    if !broken {
+        lint::lint(&found.budgets, sinks);
+    }
     for (budget, origin) in &found.budgets {
         warn_of_protected(&budget.on_trip, &guardrail, &mut sinks[origin.file]);
     }

@@ -346,7 +346,7 @@ pub const ABOUTS: [&str; 9] =
     ["warned", "arming", "tripped", "withheld", "released", "closed-window", "hold", "command", "page"];
 
 /// What pages are about.
-pub const PAGES: [&str; 9] = [
+pub const PAGES: [&str; 10] = [
     "unpriced",
     "source-stale",
     "inventory-stale",
@@ -356,6 +356,7 @@ pub const PAGES: [&str; 9] = [
     "orphans",
     "posture",
     "source-heard",
+    "unjudged",
 ];
 
 /// An order that is expected.
