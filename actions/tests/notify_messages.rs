@@ -95,6 +95,7 @@ fn words_of(kind: &DecisionKind) -> String {
             ReleaseCause::SourceHeard => "released source-heard",
             ReleaseCause::Reset(_) => "released reset",
             ReleaseCause::Person(_) => "released person",
+            ReleaseCause::Wanted(_) => "released wanted",
         }
         .to_owned(),
         DecisionKind::BreachedAfterClose => "breached-after-close".to_owned(),
@@ -107,6 +108,8 @@ fn words_of(kind: &DecisionKind) -> String {
             | HoldState::Released => format!("hold {}", to.word()),
         },
         DecisionKind::Commanded { .. } => "commanded".to_owned(),
+        DecisionKind::Idle { .. } => "idle".to_owned(),
+        DecisionKind::Packable { .. } => "packable".to_owned(),
         DecisionKind::Page { topic, .. } => match topic {
             PageTopic::Unpriced
             | PageTopic::SourceStale
@@ -141,6 +144,9 @@ fn every_kind_cause_topic_and_hold_state_has_a_scene() {
         "released source-heard",
         "released reset",
         "released person",
+        "released wanted",
+        "idle",
+        "packable",
         "breached-after-close",
         "hold Ordered",
         "hold Verified",

@@ -127,6 +127,11 @@ pub enum Command {
         #[arg(long)]
         all: bool,
     },
+    /// Say that something may be idle, for as long as `ackFor` of an IdlePolicy lets such a word hold
+    Ack {
+        /// What, `checkout/api` (its ScaledObject) or `Deployment/checkout/api`
+        object: String,
+    },
     /// Replay a month of four tenants, one of which runs away, through the daemon in observe mode; or stop one
     /// in a cluster
     Demo(DemoArgs),

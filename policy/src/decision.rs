@@ -3,8 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::burn::Burn;
+use crate::consolidate::Plan;
 use crate::fact::{GuardAnswer, PriorState};
 use crate::id::{DecisionId, OrderId};
+use crate::idle::Finding;
 use crate::inventory::ObjectKey;
 use crate::money::{Money, Percent, Unit};
 use crate::page::PageTopic;
@@ -105,6 +107,28 @@ pub enum DecisionKind {
         /// Which.
         measure: Measure,
     },
+    /// GPUs are newly idle.
+    Idle {
+        /// What is, with its evidence and worth per hour; in the order of the targets.
+        found: Vec<Finding>,
+        /// How many more there are than are listed.
+        more: u32,
+        /// ScaledObjects that are to be stopped for it (in `observe`: would be), sorted.
+        targets: Vec<ObjectKey>,
+        /// Those that scale what is idle but may not be stopped, and why.
+        left: Vec<(ObjectKey, String)>,
+        /// What the rule would do next, and this version does not.
+        not_armed: Vec<String>,
+    },
+    /// Under-filled nodes could be emptied. Nothing is moved.
+    Packable {
+        /// Which, where their pods would go, and what that saves per hour.
+        plan: Plan,
+        /// How many more there are than are listed.
+        more: u32,
+        /// What the rule would do next, and this version does not.
+        not_armed: Vec<String>,
+    },
 }
 
 /// What brought a breaker to a decision.
@@ -176,6 +200,8 @@ pub enum ReleaseCause {
     Person(String),
     /// The source whose silence tripped it is heard again.
     SourceHeard,
+    /// Somebody wants what was idle; what shows it.
+    Wanted(String),
 }
 
 /// Why a decision was made: enough to tell a person, and to check it by hand.

@@ -5,8 +5,10 @@
 
 use std::fmt::Write;
 
+use crate::consolidate::Plan;
 use crate::decision::{ArmingCause, Cause, Decision, DecisionKind, Effect, Order, ReleaseCause, Why};
 use crate::fact::{GuardAnswer, Observation, Receipt, ReceiptOutcome};
+use crate::idle::Finding;
 use crate::inventory::ObjectKey;
 
 /// The decision with the orders that follow from it and the receipts of those, in the order in which
@@ -56,6 +58,12 @@ pub fn headline(kind: &DecisionKind) -> String {
         DecisionKind::Hold { target, from, to, .. } => format!("{target}: {} → {}", from.word(), to.word()),
         DecisionKind::Commanded { what, refused: None } => format!("done: {what}"),
         DecisionKind::Commanded { what, refused: Some(_) } => format!("refused: {what}"),
+        DecisionKind::Idle { found, more, .. } => {
+            format!("idle: {} target(s)", found.len().saturating_add(*more as usize))
+        }
+        DecisionKind::Packable { plan, more, .. } => {
+            format!("{} node(s) could be emptied", plan.vacated.len().saturating_add(*more as usize))
+        }
         DecisionKind::Page { topic, .. } => format!("page: {topic:?}"),
     }
 }
@@ -89,6 +97,7 @@ pub fn release_in_words(cause: &ReleaseCause) -> String {
         ReleaseCause::SourceHeard => "its source is heard again".to_owned(),
         ReleaseCause::Reset(actor) => format!("{actor} reset it"),
         ReleaseCause::Person(actor) => format!("{actor} gave it back"),
+        ReleaseCause::Wanted(seen) => seen.clone(),
     }
 }
 
@@ -167,6 +176,26 @@ fn write_kind(text: &mut String, Decision { kind, why, .. }: &Decision) -> std::
             line(text, "detail", detail)?;
             if to.runs_on() { line(text, "burn", &burn_in_words(why)) } else { Ok(()) }
         }
+        DecisionKind::Idle { found, more, targets, left, not_armed } => {
+            line(text, "worth", &format!("{} per hour{}", why.sum, unpriced_in_words(why.unpriced)))?;
+            line(text, "rule", &format!("{} of rules {}", why.place, why.rules))?;
+            for finding in found {
+                line(text, "idle", &finding_in_words(finding))?;
+            }
+            write_more(text, *more)?;
+            write_targets(text, targets)?;
+            for (target, because) in left {
+                line(text, "left", &format!("{target}: {because}"))?;
+            }
+            not_armed.iter().try_for_each(|what| line(text, "would", what))
+        }
+        DecisionKind::Packable { plan, more, not_armed } => {
+            line(text, "saves", &format!("{} per hour", why.sum))?;
+            line(text, "rule", &format!("{} of rules {}", why.place, why.rules))?;
+            write_plan(text, plan)?;
+            write_more(text, *more)?;
+            not_armed.iter().try_for_each(|what| line(text, "would", what))
+        }
         DecisionKind::Page { detail, .. } => line(text, "detail", detail),
         DecisionKind::Commanded { refused: Some(because), .. } => line(text, "refused", because),
         DecisionKind::Warned { .. }
@@ -175,6 +204,33 @@ fn write_kind(text: &mut String, Decision { kind, why, .. }: &Decision) -> std::
         | DecisionKind::BreachedAfterClose
         | DecisionKind::Commanded { refused: None, .. } => Ok(()),
     }
+}
+
+fn unpriced_in_words(unpriced: u64) -> String {
+    if unpriced > 0 { format!(", and {unpriced} without a price") } else { String::new() }
+}
+
+/// One finding: what, on which nodes, by which evidence, worth what.
+#[must_use]
+pub fn finding_in_words(finding: &Finding) -> String {
+    let worth = finding.worth.map_or("not known".to_owned(), |worth| format!("{worth} per hour"));
+    let nodes = if finding.nodes.is_empty() { "no node".to_owned() } else { finding.nodes.join(", ") };
+    format!("{} on {nodes}: {}; worth {worth}", finding.target, finding.verdict)
+}
+
+fn write_more(text: &mut String, more: u32) -> std::fmt::Result {
+    if more > 0 { line(text, "more", &format!("{more} that are not listed")) } else { Ok(()) }
+}
+
+fn write_plan(text: &mut String, plan: &Plan) -> std::fmt::Result {
+    for vacated in &plan.vacated {
+        let share = vacated.allocation;
+        line(text, "empty", &format!("{}, {share} in use, saves {} per hour", vacated.node, vacated.saving))?;
+        for one in &vacated.moves {
+            line(text, "move", &format!("{} to {}", one.pod, one.to))?;
+        }
+    }
+    plan.left.iter().try_for_each(|left| line(text, "left", &format!("{}: {}", left.node, left.because)))
 }
 
 fn write_targets(text: &mut String, targets: &[ObjectKey]) -> std::fmt::Result {

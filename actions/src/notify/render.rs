@@ -12,6 +12,7 @@ use policy::page::PageTopic;
 use policy::rule::{Budget, Mode};
 
 use super::held;
+use super::idle::{self, is_about_money};
 use super::message::{Action, Field, Message, Standing, TargetLine};
 use super::scene::{Scene, Told, action, give_back};
 use super::words;
@@ -27,10 +28,13 @@ const CHARGES: usize = 3;
 pub fn render(notice: &Notice, budget: Option<&Budget>, repeat: bool) -> Message {
     let decision = &notice.decision;
     let (who, name) = words::who(decision.why.breaker.as_ref());
-    let spent = format!("{} ({name})", words::spent(&decision.why, budget));
+    let spent = match idle::is_of_idle(decision) {
+        true => idle::worth(decision),
+        false => format!("{} ({name})", words::spent(&decision.why, budget)),
+    };
     let scene = Scene { notice, budget, who, spent };
     let mut told = tell(&scene);
-    let about_money = !matches!(decision.kind, DecisionKind::Page { .. }) && decision.why.breaker.is_some();
+    let about_money = is_about_money(decision);
     if about_money {
         told.lines.extend(doubts(decision));
     }
@@ -86,6 +90,10 @@ fn tell(scene: &Scene<'_>) -> Told {
         },
         DecisionKind::Hold { target, to, detail, .. } => held::tell(scene, target, *to, detail),
         DecisionKind::Commanded { what, refused } => commanded(scene, what, refused.as_deref()),
+        DecisionKind::Idle { found, more, targets, left, not_armed } => {
+            idle::found(scene, found, *more, targets, left, not_armed)
+        }
+        DecisionKind::Packable { plan, more, not_armed } => idle::packable(scene, plan, *more, not_armed),
         DecisionKind::Page { topic, detail } => page(*topic, detail),
     }
 }
@@ -189,7 +197,9 @@ fn withheld(scene: &Scene<'_>, targets: &[ObjectKey], answers: &[GuardAnswer]) -
     let mut actions: Vec<Action> =
         noes.iter().map(|a| way_round(a.check, asks, format!("breakerbox approve {id}"))).collect();
     actions.dedup();
-    actions.push(forgive_command(scene));
+    if !idle::is_of_idle(&scene.notice.decision) {
+        actions.push(forgive_command(scene));
+    }
     Told { title, lines, targets: shown, actions, stops: false }
 }
 

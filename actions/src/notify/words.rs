@@ -142,6 +142,7 @@ pub(super) fn ended_by(cause: &ReleaseCause) -> String {
         ReleaseCause::SourceHeard => "its source is heard again".to_owned(),
         ReleaseCause::Reset(actor) => format!("reset by {actor}"),
         ReleaseCause::Person(actor) => format!("released by {actor}"),
+        ReleaseCause::Wanted(seen) => seen.clone(),
     }
 }
 

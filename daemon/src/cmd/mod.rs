@@ -114,6 +114,7 @@ async fn dispatch(cli: Cli) -> Outcome {
         Command::Unfreeze => release::unfreeze(&common).await,
         Command::Release { object: Some(object), .. } => command::release(&common, object).await,
         Command::Release { object: None, .. } => release::all(&common).await,
+        Command::Ack { object } => command::ack(&common, object).await,
         Command::Demo(args) => demo::run(&common, args).await,
         Command::MakeSnapshot { since } => {
             let folder = common.data_dir.as_deref().unwrap_or(std::path::Path::new("."));

@@ -358,7 +358,7 @@ impl Engine {
         };
         let relabelled = self.relabels(change);
         self.inventory.apply(change.clone(), self.now);
-        self.inventory_changed |= !matches!(change, InventoryChange::Workload(..));
+        self.inventory_changed |= change.is_of_targets();
         if relabelled {
             self.lanes.clear();
             self.read_labels(out);

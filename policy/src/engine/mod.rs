@@ -8,6 +8,7 @@
 mod command;
 mod explain;
 mod hold;
+mod idle;
 mod index;
 mod judge;
 mod label;
@@ -213,6 +214,7 @@ pub struct Engine {
     next_order: OrderId,
     inventory_changed: bool,
     latency: latency::Latency,
+    idle: idle::State,
     // Made anew from the above.
     /// Accounts whose charges count as `unattributed` in some budget, though they have a tenant: for `explain`
     /// alone. When a lane is resolved depends on a cache, so it is no part of the state.
@@ -261,6 +263,7 @@ impl Engine {
             next_order: OrderId(1),
             inventory_changed: false,
             latency: latency::Latency::default(),
+            idle: idle::State::default(),
             book: PriceBook::embedded(),
             past_books: Vec::new(),
             price_changes: 0,
@@ -312,6 +315,7 @@ impl Engine {
                 self.settings = Settings { id_key: self.settings.id_key, ..(**settings).clone() };
             }
             Fact::FilesGone(gone) => self.positions.forget(gone),
+            Fact::Gpus(batch) => self.take_gpus(batch, out),
         }
     }
 

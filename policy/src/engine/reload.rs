@@ -39,6 +39,7 @@ impl Engine {
         self.override_ends = self.next_override_end();
         self.keep_slots(&kept);
         self.lanes.clear();
+        self.keep_idle();
         let (mut newly_over, mut asked, mut widened) = (Vec::new(), Vec::new(), Vec::new());
         for slot in 0..u32::try_from(self.hot.len()).unwrap_or(u32::MAX) {
             let before = self.cold[slot as usize].limit;
@@ -228,7 +229,8 @@ impl Engine {
             .holds
             .values()
             .filter(|h| !h.orphan)
-            .flat_map(|h| h.holders.iter().filter(|name| self.slot_of(name).is_none()).cloned())
+            .flat_map(|h| h.holders.iter().cloned())
+            .filter(|name| self.slot_of(name).is_none() && self.idle_policy_of(name).is_none())
             .collect();
         for name in lost {
             let held: Vec<String> = self.held_by(&name).iter().map(|(key, _)| key.to_string()).collect();

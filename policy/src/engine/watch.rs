@@ -239,6 +239,7 @@ impl Engine {
         for slot in armed {
             self.tick_breaker(slot, out);
         }
+        self.tick_idle(out);
         self.settle_holds(out);
         self.forget_returns();
         self.inventory_changed = false;

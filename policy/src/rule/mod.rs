@@ -9,6 +9,7 @@ mod compile;
 mod diagnose;
 mod file;
 mod glob;
+mod idle;
 mod node;
 mod read;
 pub mod trial;
@@ -31,6 +32,7 @@ pub use budget::{
 pub use compile::{Compiled, compile};
 pub use diagnose::{Diagnostic, DiagnosticKind, Diagnostics, Severity};
 pub use glob::glob_matches;
+pub use idle::{IdleAct, IdlePolicy, IdleWhen, NodeSelector, Pack};
 pub use node::SourceFile;
 pub use trigger::{Measure, Multiple, Then, Trigger};
 pub use when::When;
@@ -98,6 +100,8 @@ pub struct RuleSet {
     pub prices: PriceOverrides,
     /// What is said of sources, by name.
     pub sources: BTreeMap<Box<str>, SourceRule>,
+    /// When GPUs count as idle, and how to take them back; by name.
+    pub idle: Vec<IdlePolicy>,
 }
 
 /// Which charges count: all of these conditions, on trusted fields only.

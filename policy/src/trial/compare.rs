@@ -323,6 +323,8 @@ const fn about(kind: &DecisionKind) -> &'static str {
         DecisionKind::Hold { .. } => "hold",
         DecisionKind::Commanded { .. } => "command",
         DecisionKind::Page { .. } => "page",
+        DecisionKind::Idle { .. } => "idle",
+        DecisionKind::Packable { .. } => "packable",
     }
 }
 

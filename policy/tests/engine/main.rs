@@ -4,6 +4,7 @@ mod burn;
 mod clocks;
 mod explain;
 mod holds;
+mod idle;
 mod ledger;
 mod limits;
 mod modes;

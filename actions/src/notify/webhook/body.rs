@@ -10,6 +10,7 @@ use policy::money::{Money, Unit};
 use policy::time::Timestamp;
 use serde::Serialize;
 
+use crate::notify::idle::is_about_money;
 use crate::notify::message::{Message, severity_word};
 use crate::notify::visible::visible;
 use crate::notify::words;
@@ -130,7 +131,7 @@ struct ActionBody<'a> {
 /// The body as JSON, in a fixed order of fields: the same notice gives the same bytes.
 #[must_use]
 pub fn webhook_body(notice: &Notice, message: &Message) -> String {
-    let about_money = !matches!(notice.decision.kind, DecisionKind::Page { .. });
+    let about_money = is_about_money(&notice.decision);
     let body = Body {
         schema: SCHEMA,
         key: &notice.key,
@@ -141,9 +142,9 @@ pub fn webhook_body(notice: &Notice, message: &Message) -> String {
         repeat: message.repeat,
         title: &message.title,
         text: message.to_string(),
-        decision: decision(notice),
+        decision: decision(notice, message),
         breaker: breaker(notice),
-        spend: (about_money && notice.decision.why.breaker.is_some()).then(|| spend(notice)),
+        spend: about_money.then(|| spend(notice)),
         targets: targets(message),
         times: times(&notice.times),
         actions: message.actions.iter().map(|a| ActionBody { what: &a.what, command: &a.command }).collect(),
@@ -152,7 +153,7 @@ pub fn webhook_body(notice: &Notice, message: &Message) -> String {
     serde_json::to_string(&body).unwrap_or_default()
 }
 
-fn decision(notice: &Notice) -> DecisionBody<'_> {
+fn decision<'a>(notice: &'a Notice, message: &'a Message) -> DecisionBody<'a> {
     let decision = &notice.decision;
     let place = &decision.why.place;
     let mut body = DecisionBody {
@@ -177,7 +178,9 @@ fn decision(notice: &Notice) -> DecisionBody<'_> {
         DecisionKind::Released { cause, .. } => {
             body.cause = Some(release_word(cause));
             body.detail = match cause {
-                ReleaseCause::Reset(actor) | ReleaseCause::Person(actor) => Some(actor.into()),
+                ReleaseCause::Reset(said) | ReleaseCause::Person(said) | ReleaseCause::Wanted(said) => {
+                    Some(said.into())
+                }
                 ReleaseCause::WindowRolled | ReleaseCause::FellBelow | ReleaseCause::SourceHeard => None,
             };
         }
@@ -198,6 +201,9 @@ fn decision(notice: &Notice) -> DecisionBody<'_> {
             body.topic = Some(words::topic_word(*topic));
             // It names what callers wrote, and people read it.
             body.detail = Some(visible(detail).into());
+        }
+        DecisionKind::Idle { .. } | DecisionKind::Packable { .. } => {
+            body.detail = Some(visible(&message.lines.join("\n")).into());
         }
         DecisionKind::Tripped { .. } | DecisionKind::BreachedAfterClose => {}
     }
@@ -277,6 +283,8 @@ const fn kind_word(kind: &DecisionKind) -> &'static str {
         DecisionKind::Hold { .. } => "hold",
         DecisionKind::Commanded { .. } => "commanded",
         DecisionKind::Page { .. } => "page",
+        DecisionKind::Idle { .. } => "idle",
+        DecisionKind::Packable { .. } => "packable",
     }
 }
 
@@ -297,5 +305,6 @@ const fn release_word(cause: &ReleaseCause) -> &'static str {
         ReleaseCause::SourceHeard => "source-heard",
         ReleaseCause::Reset(_) => "reset",
         ReleaseCause::Person(_) => "person",
+        ReleaseCause::Wanted(_) => "wanted",
     }
 }

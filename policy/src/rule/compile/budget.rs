@@ -34,7 +34,7 @@ const BUDGET: Keys = Keys {
 };
 
 /// Modes by word.
-const MODES: [(&str, Mode); 4] = [
+pub(super) const MODES: [(&str, Mode); 4] = [
     (Mode::Observe.word(), Mode::Observe),
     (Mode::Alert.word(), Mode::Alert),
     (Mode::Approve.word(), Mode::Approve),

@@ -155,6 +155,8 @@ kinds! {
     BadCap = "bad-cap",
     /// A price that is not believable, or names no model.
     PriceRefused = "price-refused",
+    /// Acts that are not in the order in which they are done.
+    ActOrder = "act-order",
     /// A multiple that cannot be read.
     BadMultiple = "bad-multiple",
     /// A forecast that should trip.

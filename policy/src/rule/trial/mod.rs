@@ -342,8 +342,19 @@ pub const WHYS: [&str; 11] = [
 ];
 
 /// What messages are about.
-pub const ABOUTS: [&str; 9] =
-    ["warned", "arming", "tripped", "withheld", "released", "closed-window", "hold", "command", "page"];
+pub const ABOUTS: [&str; 11] = [
+    "warned",
+    "arming",
+    "tripped",
+    "withheld",
+    "released",
+    "closed-window",
+    "hold",
+    "command",
+    "page",
+    "idle",
+    "packable",
+];
 
 /// What pages are about.
 pub const PAGES: [&str; 10] = [
