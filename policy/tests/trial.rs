@@ -101,6 +101,8 @@ fn every_kind_of_expectation_fails_where_it_does_not_hold() {
         ("{breaker: tenant-monthly/checkout, unpriced: 0}", "unpriced 0", "unpriced 1"),
         ("{orders: [{pauseScaledObject: checkout/api}]}", "pauseScaledObject checkout/api", "nothing"),
         ("{wouldStop: [checkout/api]}", "would stop: ScaledObject/checkout/api", "nothing"),
+        ("{idle: [Node/gpu-1]}", "idle: Node/gpu-1", "nothing"),
+        ("{packable: [gpu-1]}", "packable: gpu-1", "nothing"),
         ("{held: [checkout/api]}", "held: ScaledObject/checkout/api", "nothing"),
         ("{released: [checkout/api]}", "released: ScaledObject/checkout/api", "nothing"),
         (

@@ -39,7 +39,6 @@ pub(super) fn compare(world: &World<'_>, expectation: &Expectation) -> Option<Fa
 }
 
 fn difference(world: &World<'_>, expected: &Expected) -> Difference {
-    let now = world.now();
     match expected {
         Expected::Breaker(wanted) => breaker(world, wanted),
         Expected::Orders(wanted) => {
@@ -49,11 +48,29 @@ fn difference(world: &World<'_>, expected: &Expected) -> Difference {
         }
         Expected::WouldStop(wanted) => {
             let trips = world.decisions.iter().filter_map(|d| match &d.kind {
-                DecisionKind::Tripped { targets, .. } => Some(targets),
+                DecisionKind::Tripped { targets, .. } | DecisionKind::Idle { targets, .. } => Some(targets),
                 _ => None,
             });
             sets("would stop", &texts(wanted), &trips.flatten().map(ToString::to_string).collect())
                 .map(|(wanted, found)| (wanted, found, why_not_ordered(world)))
+        }
+        Expected::Idle(wanted) => {
+            let found = world.decisions.iter().filter_map(|d| match &d.kind {
+                DecisionKind::Idle { found, .. } => Some(found),
+                _ => None,
+            });
+            let found = found.flatten().map(|finding| finding.target.to_string());
+            sets("idle", &texts(wanted), &found.collect())
+                .map(|(wanted, found)| (wanted, found, last_decisions(world)))
+        }
+        Expected::Packable(wanted) => {
+            let plans = world.decisions.iter().filter_map(|d| match &d.kind {
+                DecisionKind::Packable { plan, .. } => Some(&plan.vacated),
+                _ => None,
+            });
+            let nodes = plans.flatten().map(|vacated| vacated.node.to_string());
+            sets("packable", &texts(wanted), &nodes.collect())
+                .map(|(wanted, found)| (wanted, found, last_decisions(world)))
         }
         Expected::Held(wanted) => sets("held", &texts(wanted), &held(world))
             .map(|(wanted, found)| (wanted, found, why_not_ordered(world))),
@@ -73,27 +90,31 @@ fn difference(world: &World<'_>, expected: &Expected) -> Difference {
             sets("pages", &texts(wanted), &pages.collect())
                 .map(|(wanted, found)| (wanted, found, page_details(world)))
         }
-        Expected::Spend { tenant, model, amount } => {
-            let is = |wanted: &Option<Box<str>>, value: Option<&str>| {
-                wanted.is_none() || wanted.as_deref() == value
-            };
-            let view = world.engine.view(now);
-            let spent =
-                view.spend.iter().filter(|s| is(tenant, s.tenant.as_deref()) && is(model, Some(&s.model)));
-            let sum = spent.fold(Money::ZERO, |sum, s| sum.saturating_add(s.amount));
-            let of = |what: &str, name: &Option<Box<str>>| {
-                name.as_ref().map_or(String::new(), |n| format!(", {what} {n}"))
-            };
-            differ((Unit::Usd, sum), (Unit::Usd, *amount)).then(|| {
-                let who = format!("{}{}", of("tenant", tenant), of("model", model));
-                let all = view.spend.iter().map(|s| {
-                    let tenant = s.tenant.as_deref().unwrap_or("unattributed");
-                    format!("{} of {tenant} on {}", s.amount, s.model)
-                });
-                (format!("spend {}{who}", amount.exact()), sum.exact(), all.collect())
-            })
-        }
+        Expected::Spend { tenant, model, amount } => spend(world, tenant, model, *amount),
     }
+}
+
+fn spend(
+    world: &World<'_>,
+    tenant: &Option<Box<str>>,
+    model: &Option<Box<str>>,
+    amount: Money,
+) -> Difference {
+    let is = |wanted: &Option<Box<str>>, value: Option<&str>| wanted.is_none() || wanted.as_deref() == value;
+    let view = world.engine.view(world.now());
+    let spent = view.spend.iter().filter(|s| is(tenant, s.tenant.as_deref()) && is(model, Some(&s.model)));
+    let sum = spent.fold(Money::ZERO, |sum, s| sum.saturating_add(s.amount));
+    let of = |what: &str, name: &Option<Box<str>>| {
+        name.as_ref().map_or(String::new(), |n| format!(", {what} {n}"))
+    };
+    differ((Unit::Usd, sum), (Unit::Usd, amount)).then(|| {
+        let who = format!("{}{}", of("tenant", tenant), of("model", model));
+        let all = view.spend.iter().map(|s| {
+            let tenant = s.tenant.as_deref().unwrap_or("unattributed");
+            format!("{} of {tenant} on {}", s.amount, s.model)
+        });
+        (format!("spend {}{who}", amount.exact()), sum.exact(), all.collect())
+    })
 }
 
 fn breaker(world: &World<'_>, wanted: &ExpectedBreaker) -> Difference {

@@ -10,6 +10,7 @@
 
 mod cluster;
 mod compare;
+mod gpu;
 mod usage;
 mod world;
 
@@ -64,6 +65,8 @@ enum Event {
     Fact(usize),
     /// A call of a fact.
     Call(usize, u32),
+    /// A sample of GPUs.
+    Sample(usize),
     /// An expectation.
     Look(usize),
 }
@@ -115,6 +118,11 @@ fn events(trial: &Trial) -> Vec<(Timestamp, Event)> {
                 let heard = |at: Timestamp| heard_at(trial, &usage.source, at.plus(usage.late));
                 events.extend(calls.map(|(call, at)| (heard(at), Event::Call(number, call))));
             }
+            TrialFactKind::Gpus(gpus) => {
+                let samples = 0..gpus.samples();
+                let at = |sample| fact.at.plus(Span::from_millis(gpus.every.millis().saturating_mul(sample)));
+                events.extend(samples.map(|sample| (at(i64::from(sample)), Event::Sample(number))));
+            }
             _ => events.push((fact.at, Event::Fact(number))),
         }
     }
@@ -144,7 +152,7 @@ fn silences<'t>(trial: &'t Trial, of: &'t str) -> impl Iterator<Item = (Timestam
 }
 
 fn happen(world: &mut World<'_>, trial: &Trial, now: &[(Timestamp, Event)], failures: &mut Vec<Failure>) {
-    let mut calls = Vec::new();
+    let (mut calls, mut samples) = (Vec::new(), Vec::new());
     let mut looks: Vec<&Expectation> = Vec::new();
     for (_, event) in now {
         match event {
@@ -154,10 +162,12 @@ fn happen(world: &mut World<'_>, trial: &Trial, now: &[(Timestamp, Event)], fail
                 failures.extend(world.happen(fact));
             }
             Event::Call(number, call) => calls.push((*number, *call)),
+            Event::Sample(number) => samples.push(*number),
             Event::Look(number) => looks.push(&trial.expect[*number]),
         }
     }
     world.charge(&calls);
+    world.sample(&samples);
     if looks.is_empty() {
         return;
     }

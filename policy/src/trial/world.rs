@@ -15,7 +15,7 @@ use crate::rule::{Mode, RuleSet};
 use crate::time::{Span, Timestamp};
 
 use super::cluster::{Cluster, namespace};
-use super::{Failure, Ticks, silences, usage};
+use super::{Failure, Ticks, gpu, silences, usage};
 
 /// Nothing outside brings an id, so there is nothing to keep from anybody.
 const KEY: IdKey = IdKey([0, 0]);
@@ -52,12 +52,13 @@ impl<'t> World<'t> {
         let mut rules = rules.clone();
         if let Some(mode) = trial.mode {
             rules.budgets.iter_mut().for_each(|budget| budget.mode = mode);
+            rules.idle.iter_mut().for_each(|policy| policy.mode = mode);
         }
         let is_amount = |fact: &TrialFact| matches!(&fact.kind, TrialFactKind::Usage(u) if matches!(u.what, TrialQuantity::Amount(_)));
         if trial.facts.iter().any(is_amount) {
             usage::price_dollars(&mut rules);
         }
-        let cluster = Cluster::new(&trial.objects, &trial.answers);
+        let cluster = Cluster::new(trial);
         let there = Fact::Inventory(InventoryChange::Snapshot(cluster.inventory()));
         let mut world = Self {
             trial,
@@ -137,10 +138,23 @@ impl<'t> World<'t> {
         self.take(&facts);
     }
 
+    /// What exporters say of GPUs at this instant.
+    pub(super) fn sample(&mut self, numbers: &[usize]) {
+        let now = self.now();
+        let facts = numbers.iter().filter_map(|number| match &self.trial.facts[*number].kind {
+            TrialFactKind::Gpus(gpus) => Some(Fact::Gpus(gpu::batch(gpus, &self.trial.nodes, now))),
+            _ => None,
+        });
+        let facts: Vec<Fact> = facts.collect();
+        if !facts.is_empty() {
+            self.take(&facts);
+        }
+    }
+
     /// Any fact but usage. A command that is refused is a failure: what comes after it is not what was meant.
     pub(super) fn happen(&mut self, fact: &TrialFact) -> Option<Failure> {
         match &fact.kind {
-            TrialFactKind::Usage(_) | TrialFactKind::Silence { .. } => {}
+            TrialFactKind::Usage(_) | TrialFactKind::Gpus(_) | TrialFactKind::Silence { .. } => {}
             TrialFactKind::Namespace { name, labels } => {
                 self.take(&[Fact::Inventory(InventoryChange::Namespace(name.clone(), namespace(labels)))]);
             }

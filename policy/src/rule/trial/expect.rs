@@ -10,10 +10,12 @@ use super::{
 use crate::time::Timestamp;
 
 /// What an item can be about, each with the further keys that it takes.
-const SUBJECTS: [(&str, Keys); 8] = [
+const SUBJECTS: [(&str, Keys); 10] = [
     ("breaker", Keys::of(&["at", "breaker", "state", "why", "sum", "limit", "trips", "unpriced"])),
     ("orders", Keys::of(&["at", "orders"])),
     ("wouldStop", Keys::of(&["at", "wouldStop"])),
+    ("idle", Keys::of(&["at", "idle"])),
+    ("packable", Keys::of(&["at", "packable"])),
     ("held", Keys::of(&["at", "held"])),
     ("released", Keys::of(&["at", "released"])),
     ("notices", Keys::of(&["at", "notices"])),
@@ -38,6 +40,8 @@ pub(super) fn read(
         "breaker" => breaker(&fields, &entry.value, sink),
         "orders" => orders(&entry.value, sink).map(Expected::Orders),
         "wouldStop" => value::objects(&entry.value, "`wouldStop`", sink).map(Expected::WouldStop),
+        "idle" => names(&entry.value, "`idle`", "[Deployment/ml/serve]", sink).map(Expected::Idle),
+        "packable" => names(&entry.value, "`packable`", "[gpu-1]", sink).map(Expected::Packable),
         "held" => value::objects(&entry.value, "`held`", sink).map(Expected::Held),
         "released" => value::objects(&entry.value, "`released`", sink).map(Expected::Released),
         "notices" => notices(&entry.value, sink).map(Expected::Notices),
@@ -45,6 +49,11 @@ pub(super) fn read(
         _ => spend(&fields, &entry.value, sink),
     };
     Some((at?, Expectation { at: start, place: sink.place(entry.spot), what: what? }))
+}
+
+fn names(node: &Node, what: &str, example: &str, sink: &mut Sink<'_>) -> Option<Vec<Box<str>>> {
+    let texts = sink.texts(node, what, example)?;
+    Some(texts.into_iter().map(|(text, _)| text.into()).collect())
 }
 
 fn subject(entries: &[Entry], node: &Node, sink: &mut Sink<'_>) -> Option<(&'static str, &'static Keys)> {

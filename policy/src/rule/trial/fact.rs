@@ -3,7 +3,7 @@
 use super::super::diagnose::{DiagnosticKind as Kind, one_of};
 use super::super::node::{Entry, Node};
 use super::super::read::{Keys, Sink};
-use super::{TrialCommand, TrialFact, TrialFactKind, document, usage, value};
+use super::{TrialCommand, TrialFact, TrialFactKind, document, gpu, usage, value};
 use crate::money::Percent;
 use crate::time::{Span, Timestamp};
 
@@ -11,9 +11,10 @@ use crate::time::{Span, Timestamp};
 type Reader = fn(&Node, &mut Sink<'_>) -> Option<TrialFactKind>;
 
 /// The kinds of fact. What gets a kind here gets its arm in the runner too.
-const KINDS: [(&str, Reader); 14] = [
+const KINDS: [(&str, Reader); 15] = [
     ("usage", |n, s| usage::tokens(n, s).map(|u| TrialFactKind::Usage(Box::new(u)))),
     ("instance", |n, s| usage::instance(n, s).map(|u| TrialFactKind::Usage(Box::new(u)))),
+    ("gpus", |n, s| gpu::gpus(n, s).map(TrialFactKind::Gpus)),
     ("namespace", namespace),
     ("object", |n, s| document::object(n, s).map(TrialFactKind::Object)),
     ("gone", |n, s| value::object(n, "`gone`", s).map(TrialFactKind::Gone)),

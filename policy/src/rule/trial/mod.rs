@@ -9,10 +9,12 @@
 mod document;
 mod expect;
 mod fact;
+mod gpu;
 mod link;
 mod usage;
 mod value;
 
+use crate::gpu::{Sharing, Signals};
 use crate::inventory::ObjectKey;
 use crate::money::{Money, Percent, Unit};
 use crate::price::{Tier, TokenCounts};
@@ -61,6 +63,8 @@ pub struct Trial {
     pub mode: Option<Mode>,
     /// What the cluster answers to orders.
     pub answers: Answers,
+    /// Nodes that exist from the beginning.
+    pub nodes: Vec<TrialNode>,
     /// What exists from the beginning.
     pub objects: Vec<TrialObject>,
     /// What happens, in the order in which it was written.
@@ -105,6 +109,55 @@ pub struct TrialObject {
     pub namespace_labels: Vec<(Box<str>, Box<str>)>,
     /// Replicas of what it scales.
     pub replicas: u32,
+    /// Node on which a pod of it has GPUs.
+    pub on: Option<Box<str>>,
+    /// How many of them.
+    pub gpus: u32,
+}
+
+/// A node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrialNode {
+    /// Its name.
+    pub name: Box<str>,
+    /// Karpenter's NodePool.
+    pub nodepool: Box<str>,
+    /// EC2 instance type.
+    pub instance_type: Box<str>,
+    /// `on-demand` or `spot`.
+    pub capacity_type: Box<str>,
+    /// AWS region.
+    pub region: Box<str>,
+    /// GPUs in it.
+    pub gpus: u32,
+    /// Its labels.
+    pub labels: Vec<(Box<str>, Box<str>)>,
+}
+
+/// What an exporter says of the GPUs of a node, sample by sample.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrialGpus {
+    /// The node.
+    pub on: Box<str>,
+    /// One of its GPUs, counted from 0; all of them where there is none.
+    pub gpu: Option<u32>,
+    /// What the samples are of.
+    pub sharing: Sharing,
+    /// What they say, the same all the time.
+    pub signals: Signals,
+    /// For how long.
+    pub over: Span,
+    /// How far apart.
+    pub every: Span,
+}
+
+impl TrialGpus {
+    /// How many samples there are of one GPU.
+    #[must_use]
+    pub fn samples(&self) -> u32 {
+        let samples = self.over.millis().checked_div(self.every.millis()).unwrap_or(0).max(1);
+        u32::try_from(samples).unwrap_or(u32::MAX)
+    }
 }
 
 /// Something that happens.
@@ -124,6 +177,7 @@ impl TrialFact {
     pub fn end(&self) -> Timestamp {
         match &self.kind {
             TrialFactKind::Usage(usage) => self.at.plus(usage.over).plus(usage.late),
+            TrialFactKind::Gpus(gpus) => self.at.plus(gpus.over),
             TrialFactKind::Silence { span, .. } => self.at.plus(*span),
             _ => self.at,
         }
@@ -135,6 +189,8 @@ impl TrialFact {
 pub enum TrialFactKind {
     /// Somebody uses something that costs money.
     Usage(Box<TrialUsage>),
+    /// GPUs are looked at.
+    Gpus(TrialGpus),
     /// A namespace has these labels from now on, and no others.
     Namespace {
         /// Its name.
@@ -282,6 +338,10 @@ pub enum Expected {
     Orders(Vec<ExpectedOrder>),
     /// All that trips named to be stopped since the beginning, also where the mode ordered nothing.
     WouldStop(Vec<ObjectKey>),
+    /// All that was found idle since the beginning, `Deployment/ml/serve` or `Node/gpu-1`.
+    Idle(Vec<Box<str>>),
+    /// Nodes that a plan could empty, since the beginning.
+    Packable(Vec<Box<str>>),
     /// All that is held.
     Held(Vec<ObjectKey>),
     /// All that was given back since the beginning and is not held again.
