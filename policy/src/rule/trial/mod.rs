@@ -402,7 +402,7 @@ pub const WHYS: [&str; 11] = [
 ];
 
 /// What messages are about.
-pub const ABOUTS: [&str; 11] = [
+pub const ABOUTS: [&str; 12] = [
     "warned",
     "arming",
     "tripped",
@@ -414,10 +414,11 @@ pub const ABOUTS: [&str; 11] = [
     "page",
     "idle",
     "packable",
+    "spot",
 ];
 
 /// What pages are about.
-pub const PAGES: [&str; 10] = [
+pub const PAGES: [&str; 11] = [
     "unpriced",
     "source-stale",
     "inventory-stale",
@@ -428,6 +429,7 @@ pub const PAGES: [&str; 10] = [
     "posture",
     "source-heard",
     "unjudged",
+    "first-days",
 ];
 
 /// An order that is expected.
