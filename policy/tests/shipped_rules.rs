@@ -124,6 +124,13 @@ const MUTATIONS: &[(&str, &str, &str)] = &[
     ("gpu.yaml", "select: {nodepool: \"gpu-*\"}", "select: {all: true}"),
     ("gpu.yaml", "except: {keep: awake}", "except: {keep: asleep}"),
     ("gpu.yaml", "gpuAllocation: below 50%", "gpuAllocation: below 10%"),
+    ("spot.yaml", "[interruption, rebalance, capacity-reservation]", "[interruption, capacity-reservation]"),
+    ("spot.yaml", "[interruption, rebalance, capacity-reservation]", "[rebalance, capacity-reservation]"),
+    ("spot.yaml", "select: {nodepool: \"gpu-*\"}", "select: {nodepool: \"*\"}"),
+    ("spot.yaml", "    - drain\n", ""),
+    ("spot.yaml", "    - notify: {route: finops}\n", ""),
+    ("spot.yaml", "app: training", "app: serving"),
+    ("spot.yaml", "  mode: observe", "  mode: alert"),
     // Limits, and what is counted against them.
     ("tenants.yaml", "amount: 50 USD", "amount: 500 USD"),
     ("tenants.yaml", "amount: 50 USD", "amount: 5 USD"),

@@ -102,6 +102,7 @@ fn every_kind_of_expectation_fails_where_it_does_not_hold() {
         ("{orders: [{pauseScaledObject: checkout/api}]}", "pauseScaledObject checkout/api", "nothing"),
         ("{wouldStop: [checkout/api]}", "would stop: ScaledObject/checkout/api", "nothing"),
         ("{idle: [Node/gpu-1]}", "idle: Node/gpu-1", "nothing"),
+        ("{spot: [gpu-1 drain]}", "spot: gpu-1 drain", "nothing"),
         ("{packable: [gpu-1]}", "packable: gpu-1", "nothing"),
         ("{held: [checkout/api]}", "held: ScaledObject/checkout/api", "nothing"),
         ("{released: [checkout/api]}", "released: ScaledObject/checkout/api", "nothing"),

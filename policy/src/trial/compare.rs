@@ -10,6 +10,8 @@ use crate::money::{Money, Unit};
 use crate::page::PageTopic;
 use crate::rule::trial::{ABSENT, Expectation, Expected, ExpectedBreaker, ExpectedNotice, ExpectedOrder};
 
+use crate::spot::Step;
+
 use super::Failure;
 use super::world::{World, is_about};
 
@@ -72,6 +74,8 @@ fn difference(world: &World<'_>, expected: &Expected) -> Difference {
             sets("packable", &texts(wanted), &nodes.collect())
                 .map(|(wanted, found)| (wanted, found, last_decisions(world)))
         }
+        Expected::Spot(wanted) => sets("spot", &texts(wanted), &spot(world))
+            .map(|(wanted, found)| (wanted, found, last_decisions(world))),
         Expected::Held(wanted) => sets("held", &texts(wanted), &held(world))
             .map(|(wanted, found)| (wanted, found, why_not_ordered(world))),
         Expected::Released(wanted) => {
@@ -264,6 +268,20 @@ fn page_details(world: &World<'_>) -> Vec<String> {
         _ => None,
     });
     details.take(NAMED).collect()
+}
+
+/// What spot policies would do, without by when.
+fn spot(world: &World<'_>) -> BTreeSet<String> {
+    let mut would = BTreeSet::new();
+    for decision in &world.decisions {
+        let DecisionKind::Spot(spot) = &decision.kind else { continue };
+        if spot.plan.steps.is_empty() {
+            would.insert(format!("{} nothing", spot.node));
+        }
+        let acts = spot.plan.steps.iter().map(Step::in_words);
+        would.extend(acts.map(|act| format!("{} {}", spot.node, act.split(" by ").next().unwrap_or(&act))));
+    }
+    would
 }
 
 /// What was seen to be stopped, and is kept so.

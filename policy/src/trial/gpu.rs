@@ -2,7 +2,8 @@
 
 use crate::gpu::{GpuBatch, GpuSample};
 use crate::inventory::{Node, Pod, PodKey, Resources};
-use crate::rule::trial::{TrialGpus, TrialNode, TrialObject};
+use crate::rule::trial::{TrialFact, TrialGpus, TrialNode, TrialObject};
+use crate::spot::{Host, SpotBatch, SpotKind, SpotNotice};
 use crate::time::{Span, Timestamp};
 
 use super::cluster::workload_of;
@@ -34,6 +35,34 @@ pub(super) fn node(node: &TrialNode, since: Timestamp) -> Node {
         created_at: Some(since.minus(OLD)),
         ..Node::default()
     }
+}
+
+/// The instance of a node.
+fn instance(node: &str) -> Box<str> {
+    format!("i-{node}").into()
+}
+
+pub(super) fn host(node: &TrialNode) -> Host {
+    Host {
+        node: node.name.clone(),
+        instance: instance(&node.name),
+        pool: node.nodepool.clone(),
+        labels: node.labels.iter().cloned().collect(),
+        ..Host::default()
+    }
+}
+
+/// What AWS says of a node, at the instant of the fact.
+pub(super) fn notice(on: &str, kind: SpotKind, fact: &TrialFact) -> SpotBatch {
+    let notice = SpotNotice {
+        event: format!("event-{}", fact.place.line).into(),
+        kind,
+        instance: instance(on),
+        account: "111122223333".into(),
+        region: "us-east-1".into(),
+        at: fact.at,
+    };
+    SpotBatch { source: "spot".into(), notices: vec![notice] }
 }
 
 /// The pod of an object that has GPUs of a node, after those that are `taken` by others.

@@ -123,6 +123,7 @@ fn events(trial: &Trial) -> Vec<(Timestamp, Event)> {
                 let at = |sample| fact.at.plus(Span::from_millis(gpus.every.millis().saturating_mul(sample)));
                 events.extend(samples.map(|sample| (at(i64::from(sample)), Event::Sample(number))));
             }
+            TrialFactKind::Spot { late, .. } => events.push((fact.at.plus(*late), Event::Fact(number))),
             _ => events.push((fact.at, Event::Fact(number))),
         }
     }

@@ -12,6 +12,7 @@ use crate::id::DecisionId;
 use crate::inventory::InventoryChange;
 use crate::rule::trial::{Trial, TrialCommand, TrialFact, TrialFactKind, TrialQuantity};
 use crate::rule::{Mode, RuleSet};
+use crate::spot::HostChange;
 use crate::time::{Span, Timestamp};
 
 use super::cluster::{Cluster, namespace};
@@ -53,6 +54,8 @@ impl<'t> World<'t> {
         if let Some(mode) = trial.mode {
             rules.budgets.iter_mut().for_each(|budget| budget.mode = mode);
             rules.idle.iter_mut().for_each(|policy| policy.mode = mode);
+            // Nothing of these is carried out, whatever the mode.
+            rules.spot.iter_mut().for_each(|policy| policy.mode = mode.min(Mode::Alert));
         }
         let is_amount = |fact: &TrialFact| matches!(&fact.kind, TrialFactKind::Usage(u) if matches!(u.what, TrialQuantity::Amount(_)));
         if trial.facts.iter().any(is_amount) {
@@ -75,7 +78,8 @@ impl<'t> World<'t> {
             refused: BTreeSet::new(),
         };
         let started = Fact::Started(Posture { ceiling: Mode::Enforce, because: None });
-        world.take(&[started, Fact::Rules(Box::new(rules)), there]);
+        let hosts = Fact::Hosts(HostChange::All(trial.nodes.iter().map(gpu::host).collect()));
+        world.take(&[started, Fact::Rules(Box::new(rules)), there, hosts]);
         world
     }
 
@@ -169,6 +173,9 @@ impl<'t> World<'t> {
             TrialFactKind::Broken { source, because } => {
                 let state = SourceState::Broken(because.to_string());
                 self.take(&[Fact::Health(SourceHealth { source: source.clone(), state })]);
+            }
+            TrialFactKind::Spot { on, kind, .. } => {
+                self.take(&[Fact::Spot(gpu::notice(on, *kind, fact))]);
             }
             TrialFactKind::Traffic { source, signal } => {
                 let state = SourceState::TrafficSeenElsewhere(signal.to_string());

@@ -182,7 +182,7 @@ fn refuse_strange_nodes(fields: &Fields<'_>, nodes: Option<&[TrialNode]>, sink: 
     for entry in items.flatten().filter_map(Node::entries).flatten() {
         let named = match entry.key.as_str() {
             "on" => Some(&entry.value),
-            "gpus" => {
+            "gpus" | "spot" => {
                 entry.value.entries().and_then(|inner| inner.iter().find(|e| e.key == "on")).map(|e| &e.value)
             }
             _ => None,

@@ -10,12 +10,13 @@ use super::{
 use crate::time::Timestamp;
 
 /// What an item can be about, each with the further keys that it takes.
-const SUBJECTS: [(&str, Keys); 10] = [
+const SUBJECTS: [(&str, Keys); 11] = [
     ("breaker", Keys::of(&["at", "breaker", "state", "why", "sum", "limit", "trips", "unpriced"])),
     ("orders", Keys::of(&["at", "orders"])),
     ("wouldStop", Keys::of(&["at", "wouldStop"])),
     ("idle", Keys::of(&["at", "idle"])),
     ("packable", Keys::of(&["at", "packable"])),
+    ("spot", Keys::of(&["at", "spot"])),
     ("held", Keys::of(&["at", "held"])),
     ("released", Keys::of(&["at", "released"])),
     ("notices", Keys::of(&["at", "notices"])),
@@ -42,6 +43,7 @@ pub(super) fn read(
         "wouldStop" => value::objects(&entry.value, "`wouldStop`", sink).map(Expected::WouldStop),
         "idle" => names(&entry.value, "`idle`", "[Deployment/ml/serve]", sink).map(Expected::Idle),
         "packable" => names(&entry.value, "`packable`", "[gpu-1]", sink).map(Expected::Packable),
+        "spot" => names(&entry.value, "`spot`", "[gpu-1 drain]", sink).map(Expected::Spot),
         "held" => value::objects(&entry.value, "`held`", sink).map(Expected::Held),
         "released" => value::objects(&entry.value, "`released`", sink).map(Expected::Released),
         "notices" => notices(&entry.value, sink).map(Expected::Notices),

@@ -11,10 +11,11 @@ use crate::time::{Span, Timestamp};
 type Reader = fn(&Node, &mut Sink<'_>) -> Option<TrialFactKind>;
 
 /// The kinds of fact. What gets a kind here gets its arm in the runner too.
-const KINDS: [(&str, Reader); 15] = [
+const KINDS: [(&str, Reader); 16] = [
     ("usage", |n, s| usage::tokens(n, s).map(|u| TrialFactKind::Usage(Box::new(u)))),
     ("instance", |n, s| usage::instance(n, s).map(|u| TrialFactKind::Usage(Box::new(u)))),
     ("gpus", |n, s| gpu::gpus(n, s).map(TrialFactKind::Gpus)),
+    ("spot", gpu::spot),
     ("namespace", namespace),
     ("object", |n, s| document::object(n, s).map(TrialFactKind::Object)),
     ("gone", |n, s| value::object(n, "`gone`", s).map(TrialFactKind::Gone)),

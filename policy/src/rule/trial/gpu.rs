@@ -3,9 +3,10 @@
 use super::super::diagnose::DiagnosticKind as Kind;
 use super::super::node::{Node, Shape};
 use super::super::read::{Fields, Keys, Sink};
-use super::{TrialGpus, TrialNode, value};
+use super::{TrialFactKind, TrialGpus, TrialNode, value};
 use crate::gpu::{Sharing, Signals};
 use crate::money::Percent;
+use crate::spot::{Loss, SpotKind};
 use crate::time::Span;
 
 const NODE: Keys =
@@ -37,6 +38,25 @@ pub(super) fn node(node: &Node, sink: &mut Sink<'_>) -> Option<TrialNode> {
 fn text(fields: &Fields<'_>, key: &str, otherwise: &str, sink: &mut Sink<'_>) -> Option<Box<str>> {
     let Some(node) = fields.get(key) else { return Some(otherwise.into()) };
     sink.text(node, &format!("`{key}`")).map(Into::into)
+}
+
+const SPOT: Keys = Keys::of(&["on", "kind", "late"]);
+const SPOT_KINDS: [(&str, SpotKind); 3] = [
+    ("interruption", SpotKind::Interruption(Loss::Terminate)),
+    ("rebalance", SpotKind::Rebalance),
+    ("capacity-reservation", SpotKind::CapacityReservation(Loss::Terminate)),
+];
+
+/// AWS says that it will take a node away.
+pub(super) fn spot(node: &Node, sink: &mut Sink<'_>) -> Option<TrialFactKind> {
+    let fields = sink.object(node, "`spot`", "{on: gpu-1, kind: interruption}", &SPOT)?;
+    let on = fields.required("on", "write the node, `on: gpu-1`", sink);
+    let on = on.and_then(|n| sink.text(n, "`on`"));
+    let kind = fields.required("kind", "write `kind: interruption`", sink);
+    let kind = kind.and_then(|n| sink.word(n, "`kind`", Kind::UnknownWord, &SPOT_KINDS));
+    let late = fields.get("late");
+    let late = late.map_or(Some(Span::ZERO), |n| value::span(n, "`late`", Span::from_secs(1), sink));
+    Some(TrialFactKind::Spot { on: on?.into(), kind: kind?, late: late? })
 }
 
 const GPUS: Keys = Keys::of(&[

@@ -18,6 +18,7 @@ use crate::gpu::{Sharing, Signals};
 use crate::inventory::ObjectKey;
 use crate::money::{Money, Percent, Unit};
 use crate::price::{Tier, TokenCounts};
+use crate::spot::SpotKind;
 use crate::time::{Span, Timestamp};
 
 use super::diagnose::Diagnostics;
@@ -178,6 +179,7 @@ impl TrialFact {
         match &self.kind {
             TrialFactKind::Usage(usage) => self.at.plus(usage.over).plus(usage.late),
             TrialFactKind::Gpus(gpus) => self.at.plus(gpus.over),
+            TrialFactKind::Spot { late, .. } => self.at.plus(*late),
             TrialFactKind::Silence { span, .. } => self.at.plus(*span),
             _ => self.at,
         }
@@ -191,6 +193,15 @@ pub enum TrialFactKind {
     Usage(Box<TrialUsage>),
     /// GPUs are looked at.
     Gpus(TrialGpus),
+    /// AWS says that it will take a node away.
+    Spot {
+        /// The node.
+        on: Box<str>,
+        /// What it says.
+        kind: SpotKind,
+        /// How much later than it was said it is heard.
+        late: Span,
+    },
     /// A namespace has these labels from now on, and no others.
     Namespace {
         /// Its name.
@@ -340,6 +351,8 @@ pub enum Expected {
     WouldStop(Vec<ObjectKey>),
     /// All that was found idle since the beginning, `Deployment/ml/serve` or `Node/gpu-1`.
     Idle(Vec<Box<str>>),
+    /// What spot policies would do, since the beginning: `gpu-1 drain`, or `gpu-1 nothing`.
+    Spot(Vec<Box<str>>),
     /// Nodes that a plan could empty, since the beginning.
     Packable(Vec<Box<str>>),
     /// All that is held.
