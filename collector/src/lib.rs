@@ -4,6 +4,7 @@
 //! nowhere; what is durable is acked, never before.
 
 pub mod bedrock;
+pub mod billing;
 mod blocking;
 pub mod deadletter;
 pub mod envelope;
@@ -12,6 +13,7 @@ pub mod http;
 mod instant;
 mod json;
 pub mod kube;
+pub mod recorded;
 mod records;
 pub mod spot;
 pub mod usage;

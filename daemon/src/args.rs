@@ -89,9 +89,15 @@ pub enum Command {
         #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
         what: String,
     },
-    /// Say yes to a decision that waits (d17), or that the wall clock is right (clock)
+    /// Say yes to a decision that waits (d17), that the wall clock is right (clock), or that the prices in shadow
+    /// count from now on (prices)
     Approve {
-        /// `d17` or `clock`
+        /// `d17`, `clock` or `prices`
+        what: String,
+    },
+    /// Say that you look after what is critical, so that it is not said again and nobody else is told
+    Ack {
+        /// A decision (d17), a breaker (tenant-daily/acme) or `all`
         what: String,
     },
     /// Trip a breaker by hand
@@ -128,10 +134,12 @@ pub enum Command {
         all: bool,
     },
     /// Say that something may be idle, for as long as `ackFor` of an IdlePolicy lets such a word hold
-    Ack {
+    AckIdle {
         /// What, `checkout/api` (its ScaledObject) or `Deployment/checkout/api`
         object: String,
     },
+    /// Tell what rules would have done on recorded spend: warnings, trips, money over the limit, money saved
+    Backtest(BacktestArgs),
     /// Replay a month of four tenants, one of which runs away, through the daemon in observe mode; or stop one
     /// in a cluster
     Demo(DemoArgs),
@@ -144,6 +152,31 @@ pub enum Command {
         #[arg(long)]
         since: u64,
     },
+}
+
+/// Flags of `backtest`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct BacktestArgs {
+    /// Files and folders: Bedrock invocation logs, `usage.v1` events, FOCUS or CUR tables (.csv), all of them
+    /// also as gzip; or the data folder of a daemon, for what it took in
+    #[arg(required = true, value_name = "PATH")]
+    pub inputs: Vec<PathBuf>,
+    /// Folder of the rules [default: rulesDir of the configuration]
+    #[arg(long = "rules", value_name = "DIR")]
+    pub rules_dir: Option<PathBuf>,
+    /// Folder of other rules: tell by which day, hour and money the two differ
+    #[arg(long, value_name = "DIR")]
+    pub against: Option<PathBuf>,
+    /// Write a page with charts to this file too; it needs no network
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Take facts as they stand in their files, late ones late, as the daemon met them; else in the order of time
+    #[arg(long)]
+    pub as_they_came: bool,
+    /// Take what `usage.v1` events say of themselves as the daemon takes it from a token that fixes nothing: then
+    /// it chooses no tenant
+    #[arg(long)]
+    pub doubt_events: bool,
 }
 
 /// Flags of `demo`.

@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod args;
+pub mod backtest;
 pub mod client;
 pub mod clock;
 pub mod cmd;

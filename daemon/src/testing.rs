@@ -72,7 +72,8 @@ pub(crate) fn rules(usd: i128, mode: Mode) -> RuleSet {
         carve_out: false,
         on_unpriced: policy::rule::OnUnpriced::Alert,
     };
-    let route = Route { name: "oncall".into(), place: place(20), receivers: vec![] };
+    let route =
+        Route { name: "oncall".into(), place: place(20), receivers: vec![], delivery: Default::default() };
     RuleSet {
         id: format!("rules-{usd}-{}", mode.word()).into(),
         budgets: vec![budget],

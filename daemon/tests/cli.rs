@@ -251,3 +251,32 @@ fn a_daemon_that_is_stopped_in_its_tracks_holds_up_no_freeze() {
     daemon.signal(nix::sys::signal::Signal::SIGCONT);
     assert_eq!(daemon.end(nix::sys::signal::Signal::SIGTERM).0, Some(0));
 }
+
+#[test]
+fn a_backtest_answers_from_files_and_says_by_its_code_why_it_cannot() {
+    let place = Place::new();
+    let bill = place.path("bill.csv");
+    let path = bill.to_str().unwrap();
+    let rows =
+        "ChargePeriodStart,BilledCost,Tags\n2026-11-20T08:00:00Z,60,\"{\"\"tenant\"\":\"\"acme\"\"}\"\n";
+    fs::write(&bill, rows).unwrap();
+    let page = place.path("report.html");
+    let (code, stdout, stderr) =
+        place.ask(&["backtest", path, "--html", page.to_str().unwrap(), "--format", "plain"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(
+        stdout.starts_with("trips\tA\ttenant-daily/acme\t2026-11-20T08:00:00Z\tlimit\t60.00 USD\t"),
+        "{stdout}"
+    );
+    assert!(fs::read_to_string(page).unwrap().contains("tenant-daily/acme"));
+    fs::write(&bill, "a,b\n").unwrap();
+    let (code, stdout, stderr) = place.ask(&["backtest", path]);
+    assert_eq!((code, stdout.as_str()), (4, ""), "{stderr}");
+    assert!(stderr.contains("no column `BilledCost`"), "{stderr}");
+    assert_eq!(place.ask(&["backtest", "no-such-file"]).0, 1);
+    fs::write(place.path("rules/tenants.yaml"), RULES.replace("50 USD", "fifty")).unwrap();
+    fs::write(&bill, rows).unwrap();
+    let (code, _, stderr) = place.ask(&["backtest", path]);
+    assert_eq!(code, 2, "{stderr}");
+    assert!(stderr.contains("tenants.yaml:10"), "{stderr}");
+}

@@ -403,6 +403,25 @@ pub struct Notice {
     pub targets: Vec<(ObjectKey, HoldState)>,
     /// When the crossing fact arrived, when the write was accepted, when it was proven, as far as known.
     pub times: Times,
+    /// How it is told.
+    pub manner: Manner,
+}
+
+/// How a message is told, where it is not simply once and by itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manner {
+    /// Somebody is to say that they have seen it: `breakerbox ack`.
+    pub ack: bool,
+    /// How often it was said before, because nobody did.
+    pub again: u32,
+    /// Since when nobody did.
+    pub unanswered_since: Option<Timestamp>,
+    /// The route on which nobody did.
+    pub escalated_from: Option<Box<str>>,
+    /// All that is told in this message; empty where it is one alone.
+    pub digest: Vec<Notice>,
+    /// How many more there were.
+    pub omitted: u32,
 }
 
 /// How loud a notice is.

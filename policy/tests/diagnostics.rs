@@ -2,13 +2,14 @@
 //!
 //! `diagnostics/NAME.yaml` is a rule file, `diagnostics/NAME.txt` the report of it. Beside the golden text,
 //! the YAML itself says what must be reported where: `# <- code` on the line, or `# at 3: code` where a
-//! comment cannot stand there. `# pad to N bytes` makes it as large. `BLESS=1` writes the reports anew;
+//! comment cannot stand there, `# in prices at 3: code` for `NAME.litellm.json` beside it, which the rules
+//! know as `prices.litellm.json`. `# pad to N bytes` makes it as large. `BLESS=1` writes the reports anew;
 //! the lines are checked all the same.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use policy::rule::{Compiled, DiagnosticKind, Diagnostics, Severity, SourceFile, compile};
+use policy::rule::{Compiled, Diagnostic, DiagnosticKind, Diagnostics, Severity, SourceFile, compile};
 use proptest::prelude::*;
 
 fn folder() -> PathBuf {
@@ -39,20 +40,36 @@ fn padded(mut text: String) -> String {
     text
 }
 
-/// What the case itself says must be reported: line and code.
-fn expected(text: &str) -> BTreeSet<(u32, String)> {
+/// What the case itself says must be reported: file, line and code.
+fn expected(text: &str) -> BTreeSet<(String, u32, String)> {
     let mut wanted = BTreeSet::new();
     for (line, number) in text.lines().zip(1_u32..) {
         if let Some((_, codes)) = line.split_once("# <- ") {
-            wanted.extend(codes.split(", ").map(|code| (number, code.trim().to_owned())));
+            wanted.extend(codes.split(", ").map(|code| (RULES.into(), number, code.trim().to_owned())));
         }
-        if let Some((_, rest)) = line.split_once("# at ")
-            && let Some((at, code)) = rest.split_once(": ")
-        {
-            wanted.insert((at.parse().unwrap(), code.trim().to_owned()));
+        for (mark, file) in [("# at ", RULES), ("# in prices at ", PRICES)] {
+            if let Some((_, rest)) = line.split_once(mark)
+                && let Some((at, code)) = rest.split_once(": ")
+            {
+                wanted.insert((file.into(), at.parse().unwrap(), code.trim().to_owned()));
+            }
         }
     }
     wanted
+}
+
+const RULES: &str = "rules.yaml";
+const PRICES: &str = "prices.litellm.json";
+
+/// The report of a case, with the price file beside it where it has one.
+fn report_of(name: &str, text: &str) -> Diagnostics {
+    let prices = std::fs::read_to_string(folder().join(format!("{name}.litellm.json"))).ok();
+    let mut files = vec![SourceFile { path: RULES, text }];
+    files.extend(prices.as_deref().map(|text| SourceFile { path: PRICES, text }));
+    match compile(&files) {
+        Ok(Compiled { warnings, .. }) => warnings,
+        Err(all) => all,
+    }
 }
 
 fn reported(text: &str) -> Diagnostics {
@@ -66,8 +83,8 @@ fn reported(text: &str) -> Diagnostics {
 fn every_case_is_reported_on_the_lines_that_it_names_and_nowhere_else() {
     let mut wrong = Vec::new();
     for (name, text) in cases() {
-        let found: BTreeSet<(u32, String)> =
-            reported(&text).list.iter().map(|d| (d.place.line, d.kind.word().to_owned())).collect();
+        let row = |d: &Diagnostic| (d.place.file.to_string(), d.place.line, d.kind.word().to_owned());
+        let found: BTreeSet<_> = report_of(&name, &text).list.iter().map(row).collect();
         let wanted = expected(&text);
         assert!(!wanted.is_empty(), "{name}.yaml names nothing that must be reported");
         if found != wanted {
@@ -81,7 +98,7 @@ fn every_case_is_reported_on_the_lines_that_it_names_and_nowhere_else() {
 fn every_case_has_the_report_that_its_golden_says() {
     let mut wrong = Vec::new();
     for (name, text) in cases() {
-        let report = format!("{}\n", reported(&text));
+        let report = format!("{}\n", report_of(&name, &text));
         let path = folder().join(format!("{name}.txt"));
         if std::env::var_os("BLESS").is_some() {
             std::fs::write(&path, &report).unwrap();
@@ -97,8 +114,8 @@ fn every_case_has_the_report_that_its_golden_says() {
 #[test]
 fn every_kind_has_a_golden_and_there_are_at_least_forty() {
     let mut seen: BTreeMap<DiagnosticKind, usize> = BTreeMap::new();
-    for text in cases().values() {
-        for diagnostic in reported(text).list {
+    for (name, text) in cases() {
+        for diagnostic in report_of(&name, &text).list {
             *seen.entry(diagnostic.kind).or_default() += 1;
         }
     }
@@ -111,7 +128,7 @@ fn every_kind_has_a_golden_and_there_are_at_least_forty() {
 #[test]
 fn every_diagnostic_says_what_to_write_and_keeps_to_the_house_style() {
     for (name, text) in cases() {
-        for d in reported(&text).list {
+        for d in report_of(&name, &text).list {
             assert!(d.help.len() >= 10, "{name}: help `{}`", d.help);
             assert!(!d.message.ends_with('.') && !d.help.ends_with('.'), "{name}: {}", d.message);
             assert!(!d.message.starts_with(char::is_uppercase), "{name}: {}", d.message);

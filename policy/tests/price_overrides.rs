@@ -222,7 +222,8 @@ fn a_price_per_token_typed_as_a_price_per_million_is_refused() {
         said.expect_err("a million times too dear"),
         [
             "price of `us.anthropic.claude-sonnet-4-6`, `input_cost_per_token`: `3300000.00 USD per 1M tokens` is \
-          outside `0.001 USD per 1M tokens` to `1000.00 USD per 1M tokens`; correct it, or add the key to `accept`"
+          outside `0.001 USD per 1M tokens` to `1000.00 USD per 1M tokens`; did you mean 3.30 USD per 1M tokens, \
+          `3.3e-06`? if not, add the key to `accept`"
         ]
     );
     // Of a model that the book has never heard of as well.
@@ -235,7 +236,8 @@ fn a_price_per_token_typed_as_a_price_per_million_is_refused() {
         said,
         [
             "price of `ca.anthropic.claude-sonnet-4-6`, `input`: `0.0033 USD per 1M tokens` is 1/909 of the price \
-          `3.00 USD per 1M tokens` of `anthropic.claude-sonnet-4-6`; correct it, or add the key to `accept`"
+          `3.00 USD per 1M tokens` of `anthropic.claude-sonnet-4-6`; did you mean `3.30 USD per 1M tokens`? if not, \
+          add the key to `accept`"
         ]
     );
     assert!(apply(&short("ca.anthropic.claude-sonnet-4-6", "3.30 USD per 1M tokens")).is_ok());
@@ -258,7 +260,7 @@ fn three_times_away_is_refused_and_just_under_is_not() {
         said,
         [
             "price of `us.anthropic.claude-sonnet-4-6`, `input`: `330.00 USD per 1M tokens` is 100 times the last \
-          accepted price `3.30 USD per 1M tokens`; correct it, or add the key to `accept`"
+          accepted price `3.30 USD per 1M tokens`; did you mean `3.30 USD per 1M tokens`? if not, add the key to `accept`"
         ]
     );
 }
@@ -305,11 +307,11 @@ fn all_issues_come_at_once_and_nothing_is_taken() {
     assert_eq!(
         apply(&overrides).expect_err("six mistakes"),
         [
-            "price of `us.anthropic.claude-sonnet-4-6`, `input_cost_per_token`: `-1` is not a price; write a number \
-             of USD of 0 or more, such as `3.3e-06`",
-            "price of `us.anthropic.claude-sonnet-4-6`, `output_cost_per_token`: `\"1e-6\"` is not a price; write a \
-             number of USD of 0 or more, such as `3.3e-06`",
-            "price of `x`: not an object of prices, such as `{\"input_cost_per_token\": 3.3e-06}`",
+            "price of `us.anthropic.claude-sonnet-4-6`, `input_cost_per_token`: `-1` is not a price per token; write \
+             a number of USD for one token, 0 or more, such as `3.3e-06`",
+            "price of `us.anthropic.claude-sonnet-4-6`, `output_cost_per_token`: `\"1e-6\"` is not a price per \
+             token; did you mean 1.00 USD per 1M tokens, `1e-06`?",
+            "price of `x`: not an object of prices; write one such as `{\"input_cost_per_token\": 3.3e-06}`",
             "price of `us.amazon.nova-pro-v1:0`: no rate is stated; write at least one, such as `input: 3.30 USD per \
              1M tokens`",
             "price of `a1b2`: `us.anthropic.claude-sonnet-4-7` is not a model id of the book; write one such as \

@@ -327,3 +327,34 @@ fn an_alias_is_read_and_what_is_wrong_in_it_is_shown_where_it_is_used() {
     let rules = compiled(&[("b.yaml", text)]).rules;
     assert_eq!(rules.budgets[0].limit.overrides[0].amount, usd("50 USD"));
 }
+
+#[test]
+fn prices_that_are_looked_at_lie_over_those_that_count() {
+    let book = |name: &str, spec: &str| {
+        format!(
+            "apiVersion: breakerbox.dev/v1alpha1\nkind: PriceBook\nmetadata: {{name: {name}}}\nspec: {spec}\n---\n"
+        )
+    };
+    let budget = "apiVersion: breakerbox.dev/v1alpha1\nkind: Budget\nmetadata: {name: b}\n\
+                  spec: {select: {all: true}, limit: {amount: 5 USD}, window: {calendar: day}}\n";
+    let model = |input: &str| {
+        format!("models: {{us.anthropic.claude-sonnet-4-6: {{input: {input} USD per 1M tokens}}}}")
+    };
+    let text = |shadow: &str| {
+        book("a", &format!("{{{}}}", model("3.00")))
+            + &book("b", &format!("{{{shadow}{}}}", model("2.50")))
+            + budget
+    };
+    let Compiled { rules, .. } = compiled(&[("a.yaml", &text("shadow: {until: 2026-11-30}, "))]);
+    let input = |prices: &policy::price::PriceOverrides| {
+        prices.models["us.anthropic.claude-sonnet-4-6"].input.unwrap().to_string()
+    };
+    let shadow = rules.shadow.unwrap();
+    assert_eq!(input(&rules.prices), "3.00 USD per 1M tokens");
+    assert_eq!(input(&shadow.prices), "2.50 USD per 1M tokens");
+    assert_eq!(shadow.until, Some(Timestamp::parse_rfc3339("2026-12-01T00:00:00Z").unwrap()));
+    assert_eq!((rules.prices.name.as_str(), shadow.prices.name.as_str()), ("a", "a+b"));
+    let text = book("a", &format!("{{shadow: false, {}}}", model("3.00"))) + budget;
+    let none = compiled(&[("a.yaml", &text)]);
+    assert_eq!(none.rules.shadow, None);
+}

@@ -62,7 +62,7 @@ pub(super) fn found(
     let acks = targets.iter().take(3).map(|target| {
         action(
             "say that it may be idle, where the rule lets such a word hold",
-            format!("breakerbox ack {target}"),
+            format!("breakerbox ack-idle {target}"),
         )
     });
     Told {

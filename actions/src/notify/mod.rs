@@ -23,6 +23,7 @@ mod scene;
 mod secret;
 pub mod slack;
 mod spot;
+mod together;
 mod visible;
 pub mod webhook;
 mod words;
@@ -41,8 +42,8 @@ pub use error::NotifyError;
 pub use log::{Delivered, DeliveryLog};
 pub use message::{Action, Field, Message, Standing, TargetLine};
 pub use patience::Patience;
-pub use render::render;
 pub use secret::{EnvironmentAndFiles, Secret, SecretError, Secrets};
+pub use together::render;
 
 use slack::{Edit, Slack, SlackPost, slack_post};
 use webhook::{Webhook, webhook_body};
@@ -294,12 +295,15 @@ fn edits(notice: &Notice) -> bool {
         notice.decision.kind,
         DecisionKind::Hold { from: HoldState::NotStopped | HoldState::Contested, .. }
     );
-    notice.progress && !alarmed
+    notice.progress && !alarmed && notice.manner.digest.is_empty()
 }
 
 /// Whether later progress of the thread edits this message: it does where the message is about the whole
 /// stop, and a page about one target that runs on stays as it was said.
 fn takes_edits(notice: &Notice) -> bool {
+    if !notice.manner.digest.is_empty() {
+        return false;
+    }
     match notice.decision.kind {
         DecisionKind::Tripped { .. } | DecisionKind::Withheld { .. } | DecisionKind::Released { .. } => true,
         DecisionKind::Hold { .. } => notice.progress,

@@ -20,12 +20,12 @@ use super::{spot, words};
 /// Charges that a message lists.
 const CHARGES: usize = 3;
 
-/// What a notice says.
+/// What a notice says that is told by itself.
 ///
 /// `budget` is the budget that the breaker belongs to, where the rules in force still have it; `repeat`
 /// marks a message that may have been sent before a restart.
 #[must_use]
-pub fn render(notice: &Notice, budget: Option<&Budget>, repeat: bool) -> Message {
+pub(super) fn alone(notice: &Notice, budget: Option<&Budget>, repeat: bool) -> Message {
     let decision = &notice.decision;
     let (who, name) = words::who(decision.why.breaker.as_ref());
     let spent = match idle::is_of_idle(decision) {
@@ -302,7 +302,7 @@ fn fields(scene: &Scene<'_>, stops: bool) -> Vec<Field> {
     fields
 }
 
-fn footer(decision: &Decision) -> String {
+pub(super) fn footer(decision: &Decision) -> String {
     let mut parts = Vec::new();
     if !decision.why.place.file.is_empty() {
         parts.push(format!("rule {}", decision.why.place));

@@ -72,7 +72,9 @@ pub fn rules(routes: Vec<(&str, Vec<Receiver>)>) -> Arc<RuleSet> {
     let mut rules = RuleSet { budgets: vec![daily()], ..RuleSet::default() };
     for (name, receivers) in routes {
         let place = Place::default();
-        rules.routes.insert(name.into(), Route { name: name.into(), place, receivers });
+        rules
+            .routes
+            .insert(name.into(), Route { name: name.into(), place, receivers, delivery: Default::default() });
         rules.guardrail.page = Some(name.into());
     }
     Arc::new(rules)

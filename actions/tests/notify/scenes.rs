@@ -123,6 +123,7 @@ pub fn notice(kind: DecisionKind, severity: Severity, sum: &str) -> Notice {
         },
         targets: Vec::new(),
         times: Times::default(),
+        manner: Default::default(),
     }
 }
 
@@ -169,6 +170,7 @@ pub fn all() -> Vec<Scene> {
     scenes.extend(pages());
     scenes.extend(idle());
     scenes.extend(spot());
+    scenes.extend(manners());
     scenes.push(extreme());
     scenes
 }
@@ -380,6 +382,30 @@ fn modes() -> Vec<Scene> {
     repeat.repeat = true;
     scenes.push(repeat);
     scenes
+}
+
+/// What is told together, again, and to somebody else.
+fn manners() -> Vec<Scene> {
+    let mut wanted = tripped();
+    wanted.manner.ack = true;
+    let mut again = wanted.clone();
+    again.manner.again = 2;
+    again.manner.unanswered_since = Some(at("12:00:02"));
+    let mut escalated = again.clone();
+    (escalated.route, escalated.manner.again) = ("management".into(), 0);
+    escalated.manner.escalated_from = Some("oncall".into());
+    let warned = notice(DecisionKind::Warned { threshold: "80%".parse().unwrap() }, Severity::Warning, "41");
+    let mut together = wanted.clone();
+    together.key = "digest@oncall@2026-11-21T07:00:00Z#90".into();
+    together.thread = "digest@oncall@2026-11-21T07:00:00Z".into();
+    together.manner.digest = vec![warned, page(PageTopic::Unpriced), wanted.clone()];
+    together.manner.omitted = 4;
+    vec![
+        scene("tripped-wants-ack", wanted),
+        scene("tripped-again", again),
+        scene("tripped-escalated", escalated),
+        scene("digest", together),
+    ]
 }
 
 fn withheld() -> Vec<Scene> {

@@ -12,3 +12,4 @@ mod tests;
 
 pub use parse::{Assume, CacheTtl, PROVIDER, Parser, RecordError};
 pub use source::LogFolder;
+pub(crate) use wire::Record;

@@ -119,7 +119,7 @@ impl Parser {
     }
 
     /// Adds the rows of a record.
-    pub(super) fn push(
+    pub(crate) fn push(
         &mut self,
         record: &Record<'_>,
         end: Option<u64>,

@@ -95,6 +95,7 @@ fn quantities(used: &Quantities) -> Value {
         }
         Quantities::Other(units) => counts(&[("units", *units)]),
         Quantities::Nothing => counts(&[]),
+        Quantities::Billed(billed) => json!({"billed": billed.amount.to_string()}),
     }
 }
 

@@ -81,13 +81,25 @@ fn missing(field: &str, help: impl Into<String>) -> EventError {
 #[derive(Clone, Copy, Debug)]
 pub struct EventParser<'f> {
     fixed: &'f Fixed,
+    believed: bool,
 }
 
 impl<'f> EventParser<'f> {
     /// For the events of the token for which this is fixed.
     #[must_use]
     pub const fn new(fixed: &'f Fixed) -> Self {
-        Self { fixed }
+        Self { fixed, believed: false }
+    }
+
+    /// For events that somebody vouches for: what they say of their subject, provider, region and model is
+    /// taken as trusted. Only for questions about the past, which stop nothing; never for what is pushed.
+    #[must_use]
+    pub const fn believing(fixed: &'f Fixed) -> Self {
+        Self { fixed, believed: true }
+    }
+
+    const fn trust(self) -> Trust {
+        if self.believed { Trust::Trusted } else { Trust::Asserted }
     }
 
     /// Reads one event from its JSON text and adds it to the batch.
@@ -133,7 +145,7 @@ impl<'f> EventParser<'f> {
                 principal: self.fixed.field(field::PRINCIPAL).unwrap_or(""),
                 tier,
                 capacity,
-                record: Trust::Asserted,
+                record: self.trust(),
                 claims: &claims,
             },
             end: None,
@@ -157,7 +169,7 @@ impl<'f> EventParser<'f> {
         let mut asserted: Vec<_> = said
             .chain(account)
             .filter(|(name, _)| !self.fixed.has(name))
-            .map(|(name, value)| (name, value, Trust::Asserted))
+            .map(|(name, value)| (name, value, self.trust()))
             .collect();
         // The same words in another order are the same origin.
         asserted.sort_unstable();

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use policy::decision::Manner;
 use policy::fact::{Receipt, ReceiptOutcome};
 use policy::time::Span;
 use tokio::sync::mpsc;
@@ -81,6 +82,11 @@ impl Post {
 
     async fn tell(&self, mut telling: Telling) {
         let mut wait = FIRST;
+        // What has waited for the morning, or is said again, is news only now.
+        let since = match telling.notice.manner == Manner::default() {
+            true => telling.notice.decision.at,
+            false => self.clock.read().wall,
+        };
         loop {
             failpoint::MESSAGE_BEFORE_SEND.reached();
             let answers = self.messenger.deliver(&telling.notice, telling.repeat).await;
@@ -89,7 +95,7 @@ impl Post {
             for (receiver, failure) in &failures {
                 tracing::warn!(%receiver, key = %telling.notice.key, error = %failure.text, "message not delivered");
             }
-            let age = self.clock.read().wall.since(telling.notice.decision.at);
+            let age = self.clock.read().wall.since(since);
             let again = failures.iter().any(|(_, failure)| failure.retryable) && age < STALE;
             if !again {
                 let handle = answers.iter().find_map(|(_, sent)| sent.as_ref().ok().cloned().flatten());

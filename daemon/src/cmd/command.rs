@@ -6,10 +6,18 @@ use crate::http::{Said, Saying};
 
 use super::{DONE, Failure, Outcome, REFUSED, WRONG, ask};
 
-/// `approve d17`, `approve clock`.
+/// `approve d17`, `approve clock`, `approve prices`.
 pub(super) async fn approve(common: &Common, what: String) -> Outcome {
-    let saying = if what == "clock" { Saying::ApproveClock {} } else { Saying::Approve { decision: what } };
+    let saying = match what.as_str() {
+        "clock" => Saying::ApproveClock {},
+        "prices" => Saying::ApprovePrices {},
+        _ => Saying::Approve { decision: what },
+    };
     say(common, &saying).await
+}
+
+pub(super) async fn ack(common: &Common, what: String) -> Outcome {
+    say(common, &Saying::Ack { what }).await
 }
 
 pub(super) async fn trip(common: &Common, breaker: String, reason: String) -> Outcome {
@@ -24,7 +32,7 @@ pub(super) async fn release(common: &Common, target: String) -> Outcome {
     say(common, &Saying::Release { target }).await
 }
 
-pub(super) async fn ack(common: &Common, object: String) -> Outcome {
+pub(super) async fn ack_idle(common: &Common, object: String) -> Outcome {
     say(common, &Saying::AckIdle { object }).await
 }
 

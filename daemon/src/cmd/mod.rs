@@ -1,6 +1,7 @@
 //! One file for each subcommand. Each answers on stdout and logs on stderr; each error has its exit code.
 
 mod ask;
+mod backtest;
 mod check;
 mod command;
 mod demo;
@@ -108,13 +109,15 @@ async fn dispatch(cli: Cli) -> Outcome {
         Command::Status => status::run(&common).await,
         Command::Explain { what } => explain::run(&common, &what).await,
         Command::Approve { what } => command::approve(&common, what).await,
+        Command::Ack { what } => command::ack(&common, what).await,
         Command::Trip { breaker, reason } => command::trip(&common, breaker, reason).await,
         Command::Reset { breaker, more } => command::reset(&common, breaker, more).await,
         Command::Freeze { reason } => release::freeze(&common, reason).await,
         Command::Unfreeze => release::unfreeze(&common).await,
         Command::Release { object: Some(object), .. } => command::release(&common, object).await,
         Command::Release { object: None, .. } => release::all(&common).await,
-        Command::Ack { object } => command::ack(&common, object).await,
+        Command::AckIdle { object } => command::ack_idle(&common, object).await,
+        Command::Backtest(args) => backtest::run(&common, args),
         Command::Demo(args) => demo::run(&common, args).await,
         Command::MakeSnapshot { since } => {
             let folder = common.data_dir.as_deref().unwrap_or(std::path::Path::new("."));

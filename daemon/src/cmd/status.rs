@@ -1,7 +1,7 @@
 //! `breakerbox status`.
 
 use crate::args::{Common, Format};
-use crate::http::shape::Status;
+use crate::http::shape::{Alarm, Shadow, Status};
 
 use super::{DONE, Outcome, ask};
 
@@ -58,7 +58,44 @@ pub(super) fn render(format: Format, status: &Status) -> String {
         })
         .collect();
     text.push_str(&ask::rows(format, "sources", &["source", "last heard", "last usage", "state"], &sources));
+    text.push_str(&unanswered(format, status));
+    if let Some(shadow) = &status.shadow {
+        text.push_str(&in_shadow(format, shadow));
+    }
     text
+}
+
+/// What is critical and nobody has acknowledged.
+fn unanswered(format: Format, status: &Status) -> String {
+    let row = |alarm: &Alarm| {
+        let (again, steps) = (alarm.again.to_string(), alarm.steps.to_string());
+        vec![
+            alarm.decision.clone(),
+            alarm.about.clone(),
+            alarm.route.clone(),
+            alarm.since.clone(),
+            again,
+            steps,
+        ]
+    };
+    let rows: Vec<Vec<String>> = status.alarms.iter().map(row).collect();
+    let headings = ["ack", "unanswered", "route", "since", "again", "escalated"];
+    ask::rows(format, "unanswered", &headings, &rows)
+}
+
+/// What was charged, and what would have been by the prices that are looked at.
+fn in_shadow(format: Format, shadow: &Shadow) -> String {
+    let rows: Vec<Vec<String>> = shadow
+        .spend
+        .iter()
+        .map(|s| {
+            let tenant = s.tenant.clone().unwrap_or_else(|| "unattributed".to_owned());
+            let unpriced = if s.unpriced > 0 { s.unpriced.to_string() } else { "-".to_owned() };
+            vec![tenant, s.model.clone(), s.counted.clone(), s.would.clone(), unpriced]
+        })
+        .collect();
+    let headings = ["tenant", "model", "charged", "by the prices in shadow", "without a price there"];
+    ask::rows(format, "shadow", &headings, &rows)
 }
 
 fn head(format: Format, status: &Status) -> String {
@@ -76,6 +113,22 @@ fn head(format: Format, status: &Status) -> String {
     flag("freeze", &status.freeze);
     flag("freezes", &status.next_freeze);
     flag("clock", &status.clock_doubt);
+    if let Some(shadow) = &status.shadow {
+        let until = shadow.until.as_deref().unwrap_or("a person says so (`breakerbox approve prices`)");
+        lines.push((
+            "shadow",
+            format!(
+                "prices {} would have charged {} where {} was charged since {}; they count from: {until}",
+                shadow.prices, shadow.would, shadow.counted, shadow.since
+            ),
+        ));
+    }
+    if status.messages_held > 0 {
+        lines.push((
+            "held",
+            format!("{} message(s) wait for their group or the end of quiet hours", status.messages_held),
+        ));
+    }
     if status.disk_low {
         lines.push(("disk", "below its reserve: usage is not taken in".to_owned()));
     }
@@ -162,6 +215,9 @@ mod tests {
             holds: vec![],
             sources: vec![],
             usage: Usage { accepted: 3, ..Usage::default() },
+            shadow: None,
+            alarms: vec![],
+            messages_held: 0,
         }
     }
 

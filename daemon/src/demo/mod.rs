@@ -31,7 +31,7 @@ use account::Account;
 use stream::{END, Line, START};
 
 /// The rules of the demo, as its platform engineers would write them.
-const RULES: &str = include_str!("rules.yaml");
+pub(crate) const RULES: &str = include_str!("rules.yaml");
 /// Longest stretch of the stream that is one delivery: well below the fifteen minutes that are on time.
 const STRETCH: Span = Span::from_mins(10);
 /// Lines of one delivery.
@@ -93,7 +93,7 @@ async fn replay(ask: &Ask, lines: &[Line], home: &Path) -> Result<Account> {
     Ok(account)
 }
 
-async fn start(home: &Path, clock: Arc<ManualClock>) -> Result<Running> {
+pub(crate) async fn start(home: &Path, clock: Arc<ManualClock>) -> Result<Running> {
     let rules = home.join("rules");
     std::fs::create_dir_all(&rules).with_context(|| format!("cannot make `{}`", rules.display()))?;
     std::fs::write(rules.join("rules.yaml"), RULES)?;
@@ -122,7 +122,7 @@ async fn start(home: &Path, clock: Arc<ManualClock>) -> Result<Running> {
 }
 
 /// What the tenants run: a namespace and an autoscaled workload each.
-fn cluster() -> Inventory {
+pub(crate) fn cluster() -> Inventory {
     let mut all = Inventory::default();
     for tenant in ["checkout", "support", "search", "atlas"] {
         let labels = [("tenant".into(), tenant.into())].into();
@@ -134,7 +134,7 @@ fn cluster() -> Inventory {
 }
 
 /// The stream cut where ten minutes or 512 lines are full.
-fn deliveries(lines: &[Line]) -> impl Iterator<Item = &[Line]> {
+pub(crate) fn deliveries(lines: &[Line]) -> impl Iterator<Item = &[Line]> {
     let mut rest = lines;
     std::iter::from_fn(move || {
         let until = rest.first()?.delivered_at.plus(STRETCH);
@@ -146,7 +146,7 @@ fn deliveries(lines: &[Line]) -> impl Iterator<Item = &[Line]> {
 }
 
 /// The lines through the parser of the Bedrock source.
-fn batch(running: &Running, lines: &[Line]) -> Result<Fact> {
+pub(crate) fn batch(running: &Running, lines: &[Line]) -> Result<Fact> {
     let mut parser = Parser::new(Assume::default());
     let mut batch = UsageBatchBuilder::new(running.id_key, "bedrock-log", false);
     for line in lines {
@@ -156,7 +156,7 @@ fn batch(running: &Running, lines: &[Line]) -> Result<Fact> {
 }
 
 /// One file a day, in the order of delivery.
-fn write_log(folder: &Path, lines: &[Line]) -> Result<()> {
+pub(crate) fn write_log(folder: &Path, lines: &[Line]) -> Result<()> {
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make `{}`", folder.display()))?;
     for day in lines.chunk_by(|a, b| day_of(a) == day_of(b)) {
         let Some(first) = day.first() else { continue };

@@ -26,6 +26,13 @@ pub enum Saying {
     },
     /// The wall clock is right.
     ApproveClock {},
+    /// The prices that are looked at count from now on.
+    ApprovePrices {},
+    /// Somebody has seen it.
+    Ack {
+        /// `d17`, a breaker, or `all`.
+        what: String,
+    },
     /// Trip by hand.
     Trip {
         /// Breaker name.
@@ -89,6 +96,8 @@ impl Saying {
         Ok(match self {
             Self::Approve { decision } => CommandKind::Approve { decision: parse_decision(decision)? },
             Self::ApproveClock {} => CommandKind::ClockIsRight,
+            Self::ApprovePrices {} => CommandKind::PricesCount,
+            Self::Ack { what } => CommandKind::Ack { what: what.clone() },
             Self::Trip { breaker, reason } => {
                 CommandKind::Trip { breaker: breaker.clone(), reason: reason.clone() }
             }

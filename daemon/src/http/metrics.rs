@@ -6,6 +6,7 @@
 //! because Prometheus knows nothing better.
 
 mod edges;
+mod shadow;
 mod spot;
 
 use std::sync::Arc;
@@ -186,6 +187,7 @@ impl Collector for Shown {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
         let mut out = Writer(encoder);
         self.spend(&mut out)?;
+        shadow::shadow(self.view.shadow.as_ref(), self.max_series, &mut out)?;
         self.breakers(&mut out)?;
         self.holds_and_sources(&mut out)?;
         self.usage(&mut out)?;
@@ -403,6 +405,17 @@ impl Shown {
         #[expect(clippy::cast_precision_loss, reason = "for charts")]
         let gauge = |counter: &AtomicU64| [(vec![], load(counter) as f64)];
         out.gauges("orders_waiting", "Orders that wait for room", gauge(&observed.orders_waiting))?;
+        let number = |n: usize| [(vec![], f64::from(u32::try_from(n).unwrap_or(u32::MAX)))];
+        out.gauges(
+            "messages_held",
+            "Messages that wait for their group or the end of quiet hours",
+            number(self.view.messages_held),
+        )?;
+        out.gauges(
+            "unanswered",
+            "Critical messages that nobody has acknowledged",
+            number(self.view.alarms.len()),
+        )?;
         out.gauges("notices_waiting", "Notices that wait for room", gauge(&observed.notices_waiting))?;
         out.gauges("snapshot_turn", "Turn of the newest snapshot", gauge(&observed.snapshot_seq))?;
         out.gauges(

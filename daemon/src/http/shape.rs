@@ -1,11 +1,13 @@
 //! The shapes of answers, on the wire and in the CLI: times in RFC 3339, money as exact decimal text with its
 //! unit, words instead of numbers. They may grow; a field never changes its meaning.
 
+mod shadow;
+
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use policy::decision::{self, DecisionKind, Effect};
-use policy::engine::{BreakerView, HoldView, NotTripped, NotTrippedReason, Tally, View};
+use policy::engine::{AlarmView, BreakerView, HoldView, NotTripped, NotTrippedReason, Tally, View};
 use policy::explain;
 use policy::fact::{GuardAnswer, Observation, Receipt, ReceiptOutcome};
 use policy::rule::{Budget, WindowSpec};
@@ -14,6 +16,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::journal::{DecisionRecord, OrderRecord, decision_word, outcome_word};
 use crate::turn::Surveyed;
+
+pub use shadow::{Shadow, ShadowSpend};
 
 /// An error on the wire.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,6 +76,45 @@ pub struct Status {
     pub sources: Vec<Source>,
     /// Usage that was added, seen before, in conflict, refused, and without a price.
     pub usage: Usage,
+    /// Prices that are looked at before they count.
+    #[serde(default)]
+    pub shadow: Option<Shadow>,
+    /// What is critical and nobody has answered.
+    #[serde(default)]
+    pub alarms: Vec<Alarm>,
+    /// Messages that wait for others of their group, or for the end of quiet hours.
+    #[serde(default)]
+    pub messages_held: usize,
+}
+
+/// Something critical that nobody has answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alarm {
+    /// The breaker, or what a page says.
+    pub about: String,
+    /// The decision that can be acknowledged.
+    pub decision: String,
+    /// Route that it was told on first.
+    pub route: String,
+    /// Since when.
+    pub since: String,
+    /// How often it was said again.
+    pub again: u32,
+    /// Steps of the escalation that were taken.
+    pub steps: u32,
+}
+
+impl From<&AlarmView> for Alarm {
+    fn from(view: &AlarmView) -> Self {
+        Self {
+            about: view.about.to_string(),
+            decision: view.decision.clone(),
+            route: view.route.to_string(),
+            since: view.since.to_string(),
+            again: view.again,
+            steps: view.steps,
+        }
+    }
 }
 
 /// Usage in numbers, since the journal began.
@@ -251,6 +294,9 @@ impl Status {
                 refused: counters.refused.values().sum(),
                 unpriced: counters.unpriced,
             },
+            shadow: view.shadow.as_ref().map(Shadow::from),
+            alarms: view.alarms.iter().map(Alarm::from).collect(),
+            messages_held: view.messages_held,
         }
     }
 }

@@ -92,6 +92,7 @@ pub(super) fn notice(id: u64, key: &str) -> Notice {
         decision: decision(1),
         targets: vec![(ObjectKey::scaled_object("acme", "api"), HoldState::Ordered)],
         times: Times::default(),
+        manner: Default::default(),
     }
 }
 

@@ -8,6 +8,8 @@ use sha2::{Digest as _, Sha256};
 
 /// Bytes that one rule file has at most.
 const FILE_BYTES: u64 = 1 << 20;
+/// Bytes that one price file has at most; LiteLLM's own has 1.7 million.
+const PRICE_BYTES: u64 = 4 << 20;
 /// Files that a set has at most.
 const MOST_FILES: usize = 2_000;
 /// Folders within folders.
@@ -57,15 +59,16 @@ pub enum FolderError {
     },
 }
 
-/// All `.yaml` and `.yml` files under the folder, sorted by path. Symlinks are followed; names that begin
+/// All `.yaml` and `.yml` files under the folder, and LiteLLM's price files (`*.litellm.json`, and
+/// `model_prices*.json` as upstream names it), sorted by path. Symlinks are followed; names that begin
 /// with a dot are passed over (`.git`, and the `..data` of a ConfigMap, whose files are linked beside it), and
 /// so are `*.test.yaml`, which hold tests and not rules.
 ///
 /// # Errors
 /// When anything cannot be read: half a set is no set.
 pub fn read_folder(folder: &Path) -> Result<Vec<RuleFile>, FolderError> {
-    let files = read_all(folder, is_rule_file)?;
-    if files.is_empty() {
+    let files = read_all(folder, |name| is_rule_file(name) || is_price_file(name))?;
+    if files.iter().all(|file| is_price_file(&file.path)) {
         return Err(FolderError::Empty { path: folder.to_owned() });
     }
     Ok(files)
@@ -140,6 +143,11 @@ fn is_rule_file(name: &str) -> bool {
     yaml && !is_trial_file(name)
 }
 
+fn is_price_file(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    name.ends_with(".litellm.json") || (name.starts_with("model_prices") && name.ends_with(".json"))
+}
+
 fn is_trial_file(name: &str) -> bool {
     name.ends_with(".test.yaml") || name.ends_with(".test.yml")
 }
@@ -150,8 +158,11 @@ fn is_trial_file(name: &str) -> bool {
 /// When it cannot be read, is no text, or is too large.
 pub fn read_file(folder: &Path, path: &Path) -> Result<RuleFile, FolderError> {
     let unreadable = |source| FolderError::Unreadable { path: path.to_owned(), source };
-    if fs::metadata(path).map_err(unreadable)?.len() > FILE_BYTES {
-        let what = "a rule file has 1 MiB at most";
+    let (most, what) = match is_price_file(&path.to_string_lossy()) {
+        true => (PRICE_BYTES, "a price file has 4 MiB at most"),
+        false => (FILE_BYTES, "a rule file has 1 MiB at most"),
+    };
+    if fs::metadata(path).map_err(unreadable)?.len() > most {
         return Err(FolderError::TooLarge { path: path.to_owned(), what });
     }
     let bytes = fs::read(path).map_err(unreadable)?;

@@ -45,6 +45,9 @@ fn all_yaml_files_are_read_in_order_and_nothing_else() {
         ("a.yml", "1"),
         ("teams/c.yaml", "3"),
         ("notes.md", "x"),
+        ("package.json", "x"),
+        ("teams/a.litellm.json", "4"),
+        ("model_prices_and_context_window.json", "5"),
         ("b.test.yaml", "x"),
         (".hidden.yaml", "x"),
         (".git/config.yaml", "x"),
@@ -53,7 +56,16 @@ fn all_yaml_files_are_read_in_order_and_nothing_else() {
     }
     let files = read_folder(dir.path()).unwrap();
     let found: Vec<(&str, &str)> = files.iter().map(|f| (f.path.as_str(), f.text.as_str())).collect();
-    assert_eq!(found, [("a.yml", "1"), ("b.yaml", "2"), ("teams/c.yaml", "3")]);
+    assert_eq!(
+        found,
+        [
+            ("a.yml", "1"),
+            ("b.yaml", "2"),
+            ("model_prices_and_context_window.json", "5"),
+            ("teams/a.litellm.json", "4"),
+            ("teams/c.yaml", "3")
+        ]
+    );
 }
 
 #[test]
@@ -71,6 +83,8 @@ fn what_cannot_be_read_is_named() {
     let report = |folder: &Path| read_folder(folder).unwrap_err().to_string();
     assert!(report(&dir.path().join("gone")).contains("`rulesDir`"));
     assert!(report(dir.path()).contains("there is no rule file in"));
+    fs::write(dir.path().join("a.litellm.json"), "{}").unwrap();
+    assert!(report(dir.path()).contains("there is no rule file in"), "prices alone are no rules");
     fs::write(dir.path().join("latin.yaml"), b"name: caf\xe9").unwrap();
     assert!(report(dir.path()).contains("latin.yaml` is not UTF-8 text (byte 9)"), "{}", report(dir.path()));
     fs::write(dir.path().join("latin.yaml"), "x".repeat((1 << 20) + 1)).unwrap();

@@ -6,6 +6,7 @@ use crate::fact::{Command, CommandKind, GuardCheck};
 use crate::id::DecisionId;
 use crate::inventory::ObjectKey;
 use crate::money::Percent;
+use crate::page::PageTopic;
 use crate::time::Span;
 
 use super::stop::Yes;
@@ -14,6 +15,9 @@ use super::{Engine, Outcome};
 impl Engine {
     pub(super) fn take_command(&mut self, command: &Command, out: &mut Outcome) {
         let (what, slot, done) = self.carry_out(command, out);
+        if done.is_ok() {
+            self.answer(&command.kind, slot);
+        }
         let kind =
             DecisionKind::Commanded { what: format!("{}: {what}", command.actor), refused: done.err() };
         match slot {
@@ -84,11 +88,37 @@ impl Engine {
                 Ok(until) => (format!("{object} may be idle until {until}"), None, Ok(())),
                 Err(no) => (format!("{object} may be idle"), None, Err(no)),
             },
+            CommandKind::Ack { what } => match self.acknowledge(what) {
+                Ok(about) => (format!("acknowledge {about}"), self.slot_of(&about), Ok(())),
+                Err(no) => (format!("acknowledge {what}"), None, Err(no)),
+            },
+            CommandKind::PricesCount => match self.adopt_shadow() {
+                Some(what) => (what, None, Ok(())),
+                None => {
+                    let no = "no prices are looked at: no PriceBook has `shadow`, or it counts already";
+                    (String::from("the prices in shadow count"), None, Err(no.to_owned()))
+                }
+            },
             CommandKind::ClockIsRight => {
                 let done =
                     self.clock_doubt.take().map(|_| ()).ok_or_else(|| "the clock is not in doubt".to_owned());
                 (String::from("the clock is right"), None, done)
             }
+        }
+    }
+
+    /// Whoever acts has seen what they act on.
+    fn answer(&mut self, kind: &CommandKind, slot: Option<u32>) {
+        match kind {
+            CommandKind::Approve { .. } | CommandKind::Reset { .. } => {
+                if let Some(slot) = slot {
+                    let name = self.cold[slot as usize].name.clone();
+                    self.answered(&name);
+                }
+            }
+            CommandKind::ReleaseAll => self.alarms.clear(),
+            CommandKind::ClockIsRight => self.answered_topic(PageTopic::Clock),
+            _ => {}
         }
     }
 
@@ -246,6 +276,8 @@ impl Engine {
         let until = slots.iter().map(|s| self.window_of(*s).end).max();
         let until = until.unwrap_or_else(|| self.now.plus(Span::from_hours(24)));
         self.exempt.insert(target.clone(), until);
+        let holders: Vec<Box<str>> = hold.holders.iter().cloned().collect();
+        holders.iter().for_each(|holder| self.answered(holder));
         if let Some(slot) = slots.first() {
             let kind = DecisionKind::Released {
                 cause: ReleaseCause::Person(actor.to_owned()),

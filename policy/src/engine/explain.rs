@@ -109,6 +109,15 @@ pub enum NotTrippedReason {
         /// Of these.
         of: u32,
     },
+    /// Prices are looked at before they count, and would have charged otherwise.
+    PricesInShadow {
+        /// Id of the book that is looked at.
+        prices: Box<str>,
+        /// What was charged since.
+        counted: Money,
+        /// What would have been.
+        shadow: Money,
+    },
 }
 
 impl Engine {
@@ -137,7 +146,20 @@ impl Engine {
             Some(NotTrippedReason::NeverSeen)
         };
         answer.extend(reason.map(|reason| NotTripped { breaker: None, reason }));
+        answer.extend(self.explain_shadow(name));
         answer
+    }
+
+    /// What a tenant would have been charged by prices that are looked at.
+    fn explain_shadow(&self, tenant: &str) -> Option<NotTripped> {
+        let view = self.shadow_view()?;
+        let own = || view.spend.iter().filter(|row| row.tenant.as_deref() == Some(tenant));
+        own().next()?;
+        let sum = own().fold((Money::ZERO, Money::ZERO), |(counted, shadow), row| {
+            (counted.saturating_add(row.counted), shadow.saturating_add(row.shadow))
+        });
+        let reason = NotTrippedReason::PricesInShadow { prices: view.prices, counted: sum.0, shadow: sum.1 };
+        Some(NotTripped { breaker: None, reason })
     }
 
     /// Remembers whether the charges of an account go to a breaker for nobody, though it has a tenant: the cap
@@ -262,6 +284,11 @@ impl fmt::Display for NotTrippedReason {
             Self::Unpriced { usages } => {
                 write!(f, "{usages} usage(s) have no price, so the sum may be too low; add a PriceBook")
             }
+            Self::PricesInShadow { prices, counted, shadow } => write!(
+                f,
+                "charged {counted} so far; prices {prices} are looked at before they count, and would have charged \
+                 {shadow}"
+            ),
             Self::Stopped { proven, of } => write!(f, "it was stopped: {proven} of {of} target(s) proven at zero"),
         }
     }

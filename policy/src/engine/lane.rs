@@ -90,6 +90,8 @@ pub(super) struct Tariff {
     pub meter: Meter,
     /// What it cost in each of the past books, where that was another price; empty where in none it was.
     pub before: Vec<Option<Meter>>,
+    /// What it costs by the prices that are looked at before they count, where there are such.
+    pub shadow: Option<Meter>,
 }
 
 /// How a lane is priced.
@@ -277,7 +279,8 @@ impl Engine {
             before.clear();
         }
         let number = u32::try_from(self.lanes.tariffs.len()).unwrap_or(u32::MAX);
-        self.lanes.tariffs.push(Tariff { meter, before });
+        let shadow = self.shadow.as_ref().map(|shadow| self::meter(&shadow.book, origin, kind));
+        self.lanes.tariffs.push(Tariff { meter, before, shadow });
         self.lanes.tariff_index.insert(key, number);
         number
     }
@@ -407,6 +410,7 @@ pub(super) const fn kind_of(quantities: &Quantities) -> ChargeKind {
         Quantities::Tokens(_) => ChargeKind::Tokens,
         Quantities::Instance(_) => ChargeKind::Gpu,
         Quantities::Other(_) | Quantities::Nothing => ChargeKind::Other,
+        Quantities::Billed(billed) => billed.kind,
     }
 }
 

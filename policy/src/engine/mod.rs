@@ -5,6 +5,7 @@
 //! (inventory), what we keep stopped (holds), and what a person said (freeze, exemptions). What is only a
 //! cache (lanes, indexes, the price book) is made anew from these.
 
+mod alarm;
 mod approval;
 mod command;
 mod explain;
@@ -16,6 +17,7 @@ mod judge;
 mod label;
 mod lane;
 mod latency;
+mod mail;
 mod measure;
 mod name;
 mod pace;
@@ -29,6 +31,7 @@ mod remode;
 mod rolling;
 mod rollup;
 mod schedule;
+mod shadow;
 mod silence;
 mod snapshot;
 mod spot;
@@ -61,10 +64,12 @@ use crate::rule::{Mode, RuleSet};
 use crate::subject::Subject;
 use crate::time::{Span, Timestamp};
 
+pub use alarm::AlarmView;
 pub use explain::{NotTripped, NotTrippedReason};
 pub use hold::Hold;
 pub use positions::FileRead;
 pub use protect::protection;
+pub use shadow::{ShadowSpend, ShadowView};
 pub use snapshot::SnapshotError;
 pub use spot::SpotView;
 pub use survey::{StateWanted, Survey, Tally, Wanted};
@@ -216,6 +221,14 @@ pub struct Engine {
     stops: VecDeque<stop::Stop>,
     freeze: Option<String>,
     paged: BTreeMap<Box<str>, Timestamp>,
+    /// Prices that are looked at before they count.
+    shadow: Option<shadow::Shadow>,
+    /// The book of those that a person, or their date, let count: they do not go back to being looked at.
+    adopted: Option<Box<str>>,
+    /// Messages that wait for others, or for the end of quiet hours.
+    mail: mail::Mail,
+    /// What is critical and nobody has answered.
+    alarms: alarm::Alarms,
     next_decision: DecisionId,
     next_order: OrderId,
     inventory_changed: bool,
@@ -271,6 +284,10 @@ impl Engine {
             stops: VecDeque::new(),
             freeze: None,
             paged: BTreeMap::new(),
+            shadow: None,
+            adopted: None,
+            mail: mail::Mail::new(),
+            alarms: alarm::Alarms::new(),
             next_decision: DecisionId(1),
             next_order: OrderId(1),
             inventory_changed: false,

@@ -32,16 +32,19 @@ impl Engine {
     /// Prices change for new facts only; what was booked stays. False where a figure is refused, and all stays as
     /// it is: each is judged against the last one that was accepted, not against the embedded one.
     pub(super) fn change_prices(&mut self, rules: &RuleSet, first: bool, out: &mut Outcome) -> bool {
-        if rules.prices == self.rules.prices && !first {
+        if rules.prices == self.rules.prices && rules.shadow == self.rules.shadow && !first {
             return true;
         }
-        match PriceBook::embedded().with_overrides_after(&rules.prices, &self.book) {
-            Ok(book) => {
-                let before = std::mem::replace(&mut self.book, book);
-                self.highest = None;
-                if !first {
-                    self.keep_book(before, rules);
+        match self.books_of(rules) {
+            Ok((book, shadow)) => {
+                if book.id() != self.book.id() {
+                    let before = std::mem::replace(&mut self.book, book);
+                    self.highest = None;
+                    if !first {
+                        self.keep_book(before, rules);
+                    }
                 }
+                self.look_at_prices(shadow);
                 true
             }
             Err(issues) => {
@@ -59,7 +62,7 @@ impl Engine {
     }
 
     /// Keeps the book that has just been replaced, and of the others those that a window may still know.
-    fn keep_book(&mut self, book: PriceBook, rules: &RuleSet) {
+    pub(super) fn keep_book(&mut self, book: PriceBook, rules: &RuleSet) {
         self.price_changes = self.price_changes.saturating_add(1);
         self.past_books.push(Past { book, until: self.now, change: self.price_changes });
         if self.clock_doubt.is_none() {

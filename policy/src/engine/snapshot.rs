@@ -18,13 +18,16 @@ use crate::price::PriceBook;
 use crate::rule::RuleSet;
 use crate::time::Timestamp;
 
+use super::alarm::Alarms;
 use super::first_days::FirstSeen;
 use super::hold::Hold;
 use super::index::Index;
 use super::latency::Latency;
+use super::mail::Mail;
 use super::pending::Pending;
 use super::positions::Positions;
 use super::prices::Past;
+use super::shadow::Shadow;
 use super::spot::State as Spot;
 use super::stop::Stop;
 use super::tell::Returns;
@@ -82,6 +85,10 @@ struct State<'a> {
     next_decision: DecisionId,
     next_order: OrderId,
     inventory_changed: bool,
+    shadow: Cow<'a, Option<Shadow>>,
+    adopted: Cow<'a, Option<Box<str>>>,
+    mail: Cow<'a, Mail>,
+    alarms: Cow<'a, Alarms>,
     latency: Latency,
     idle: Cow<'a, idle::State>,
     first_seen: Cow<'a, FirstSeen>,
@@ -124,6 +131,10 @@ impl Engine {
             next_decision: self.next_decision,
             next_order: self.next_order,
             inventory_changed: self.inventory_changed,
+            shadow: Cow::Borrowed(&self.shadow),
+            adopted: Cow::Borrowed(&self.adopted),
+            mail: Cow::Borrowed(&self.mail),
+            alarms: Cow::Borrowed(&self.alarms),
             latency: self.latency,
             idle: Cow::Borrowed(&self.idle),
             first_seen: Cow::Borrowed(&self.first_seen),
@@ -183,6 +194,10 @@ impl Engine {
         engine.next_decision = state.next_decision;
         engine.next_order = state.next_order;
         engine.inventory_changed = state.inventory_changed;
+        engine.shadow = state.shadow.into_owned();
+        engine.adopted = state.adopted.into_owned();
+        engine.mail = state.mail.into_owned();
+        engine.alarms = state.alarms.into_owned();
         engine.latency = state.latency;
         engine.idle = state.idle.into_owned();
         engine.first_seen = state.first_seen.into_owned();

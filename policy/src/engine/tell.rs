@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::decision::{BreakerRef, Decision, DecisionKind, HoldState, Notice, Severity, Times, Why};
+use crate::decision::{BreakerRef, Decision, DecisionKind, HoldState, Manner, Notice, Severity, Times, Why};
 use crate::id::DecisionId;
 use crate::inventory::ObjectKey;
 use crate::page::PageTopic;
@@ -165,7 +165,7 @@ impl Engine {
         for route in routes {
             let id = self.take_order_id();
             let thread = format!("{}@{}", breaker.name, decision.why.episode);
-            out.notices.push(Notice {
+            let notice = Notice {
                 id,
                 key: format!("{thread}#{}#{}#{route}", subject_of(&decision.kind), decision.id).into(),
                 thread: thread.into(),
@@ -175,7 +175,9 @@ impl Engine {
                 decision: decision.clone(),
                 targets: targets.clone(),
                 times,
-            });
+                manner: Manner::default(),
+            };
+            self.mail(notice, out);
         }
     }
 
@@ -330,7 +332,7 @@ fn is_progress(kind: &DecisionKind) -> bool {
 }
 
 /// The part of a notice's key that says what it is about.
-fn subject_of(kind: &DecisionKind) -> String {
+pub(super) fn subject_of(kind: &DecisionKind) -> String {
     match kind {
         DecisionKind::Warned { threshold } => format!("warned-{}", threshold.ppm()),
         DecisionKind::WarnedBy { measure } => format!("warned-{}", measure.word()),

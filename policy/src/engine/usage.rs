@@ -6,7 +6,7 @@ use crate::fact::{FactId, Quantities, RefusedReason, Usage, UsageBatch, UsageOut
 use crate::ledger::Recall;
 use crate::money::Money;
 use crate::page::PageTopic;
-use crate::price::Amount;
+use crate::price::{Amount, PriceFlags};
 use crate::rule::WindowSpec;
 use crate::subject::Subject;
 use crate::time::{Span, Timestamp};
@@ -19,6 +19,8 @@ use super::{Engine, Letter, Outcome};
 pub const MOST_COUNT: u64 = 1_000_000_000_000;
 /// Longest stretch of instance time in one usage.
 const LONGEST_USE: Span = Span::from_hours(24 * 32);
+/// More than one line of a bill can come to: 1 billion USD.
+const MOST_BILLED: Money = Money::from_picos(1_000_000_000_000_000_000_000);
 
 /// Rows that are warmed together: what they touch fits the second-level cache.
 const CHUNK: usize = 64;
@@ -186,6 +188,7 @@ impl Engine {
         }
         let tariff = self.lanes.tariff(lane);
         let amount = price(&tariff.meter, &row.quantities);
+        let shadow = tariff.shadow.as_ref().map(|meter| price(meter, &row.quantities).ok());
         let lane = self.lanes.get(lane);
         let (account, special) = (lane.account, lane.slots.marks().special);
         let mut slots = std::mem::take(&mut self.slot_scratch);
@@ -196,6 +199,7 @@ impl Engine {
                 (money, flags.0 | row.flags.0, excess(&tariff.before, &row.quantities, money))
             }
             Err(what) => {
+                self.look_at_usage(account, shadow, Money::ZERO);
                 if special {
                     self.post_unpriced(batch, row, &mut slots, out);
                 }
@@ -205,6 +209,7 @@ impl Engine {
             }
         };
         self.count_flags(flags);
+        self.look_at_usage(account, shadow, money);
         let excess = excess.as_ref().map_or(&[][..], |excess| &excess[..]);
         self.book_spend(account, row.occurred_at, money, out);
         let on_time = self.is_on_time(batch, row);
@@ -403,6 +408,7 @@ fn refuse(row: &Usage, now: Timestamp, max_ahead: Span) -> Option<RefusedReason>
         Quantities::Instance(i) => i.end < i.start || i.end.since(i.start) > LONGEST_USE,
         Quantities::Other(n) => n > MOST_COUNT,
         Quantities::Nothing => false,
+        Quantities::Billed(b) => b.amount < Money::ZERO || b.amount > MOST_BILLED,
     };
     if absurd {
         Some(RefusedReason::AbsurdCount)
@@ -416,6 +422,7 @@ fn refuse(row: &Usage, now: Timestamp, max_ahead: Span) -> Option<RefusedReason>
 /// The charge, or why there is none.
 fn price(meter: &Meter, quantities: &Quantities) -> Result<Amount, String> {
     match (meter, quantities) {
+        (_, Quantities::Billed(billed)) => Ok(Amount { money: billed.amount, flags: PriceFlags::NONE }),
         (Meter::Tokens(price), Quantities::Tokens(tokens)) => {
             price.charge(tokens).map_err(|reason| reason.to_string())
         }

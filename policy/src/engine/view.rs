@@ -13,7 +13,7 @@ use crate::rule::{Mode, RuleSet, WindowSpec};
 use crate::time::Timestamp;
 
 use super::spot::SpotView;
-use super::{Counters, Engine, SourceStatus, Spend};
+use super::{AlarmView, Counters, Engine, ShadowView, SourceStatus, Spend};
 
 /// The state of everything but the breakers, as of an instant.
 #[derive(Clone, Debug, Serialize)]
@@ -50,6 +50,12 @@ pub struct View {
     pub next_freeze: Option<String>,
     /// What AWS took away, by pool.
     pub spot: SpotView,
+    /// Prices that are looked at before they count.
+    pub shadow: Option<ShadowView>,
+    /// What is critical and nobody has answered.
+    pub alarms: Vec<AlarmView>,
+    /// Messages that wait for others, or for the end of quiet hours.
+    pub messages_held: usize,
 }
 
 /// One breaker.
@@ -140,6 +146,9 @@ impl Engine {
             files: self.positions.len(),
             next_freeze: self.next_freeze(now),
             spot: self.spot.view(),
+            shadow: self.shadow_view(),
+            alarms: self.alarm_views(),
+            messages_held: self.messages_held(),
         }
     }
 

@@ -237,6 +237,7 @@ impl Engine {
         self.end_overrides(out);
         self.end_first_days(out);
         self.pass_spot();
+        self.end_shadow(out);
         let armed: Vec<u32> = self.armed.iter().copied().collect();
         for slot in armed {
             self.tick_breaker(slot, out);
@@ -244,6 +245,8 @@ impl Engine {
         self.tick_idle(out);
         self.settle_holds(out);
         self.forget_returns();
+        self.press_alarms(out);
+        self.send_due(out);
         self.inventory_changed = false;
     }
 

@@ -58,4 +58,11 @@ pub enum CommandKind {
         /// A ScaledObject or a workload.
         object: ObjectKey,
     },
+    /// The prices that are looked at count from now on.
+    PricesCount,
+    /// Somebody has seen what is critical: nobody is told again, and nobody else.
+    Ack {
+        /// A decision, a breaker, or `all`.
+        what: String,
+    },
 }

@@ -17,8 +17,8 @@ pub use health::{SourceHealth, SourceState};
 pub use receipt::{GuardAnswer, GuardCheck, Observation, PriorState, Receipt, ReceiptOutcome};
 pub use settings::Settings;
 pub use usage::{
-    FactId, FilesGone, IdKey, InstanceUse, Origin, OriginRef, Position, Quantities, RefusedReason, Usage,
-    UsageBatch, UsageBatchBuilder, UsageFlags, UsageOutcome, UsageRef,
+    Billed, FactId, FilesGone, IdKey, InstanceUse, Origin, OriginRef, Position, Quantities, RefusedReason,
+    Usage, UsageBatch, UsageBatchBuilder, UsageFlags, UsageOutcome, UsageRef,
 };
 
 pub(crate) use usage::words;

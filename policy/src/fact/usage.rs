@@ -12,7 +12,9 @@ use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 use siphasher::sip128::{Hasher128, SipHasher13};
 
+use crate::money::Money;
 use crate::price::{Tier, TokenCounts};
+use crate::rule::ChargeKind;
 use crate::subject::Trust;
 use crate::time::Timestamp;
 
@@ -172,6 +174,17 @@ pub enum Quantities {
     Other(u64),
     /// A call that used nothing (an error): counted, no charge.
     Nothing,
+    /// What a vendor billed: the amount is in the fact, and no price is asked for.
+    Billed(Billed),
+}
+
+/// A line of a vendor's bill.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Billed {
+    /// What was billed, from 0 on.
+    pub amount: Money,
+    /// What kind of charge it is, for the rules that count only some kinds.
+    pub kind: ChargeKind,
 }
 
 /// A stretch of time on an instance or a share of its GPUs.
@@ -412,6 +425,10 @@ fn content_hash(origin: u128, usage: &UsageRef<'_>) -> u32 {
         }
         Quantities::Other(n) => hasher.write_u64(n),
         Quantities::Nothing => hasher.write_u8(0),
+        Quantities::Billed(b) => {
+            hasher.write_i128(b.amount.picos());
+            hasher.write_u8(b.kind as u8);
+        }
     }
     #[expect(clippy::cast_possible_truncation, reason = "the low half is the hash wanted")]
     let low = hasher.finish() as u32;

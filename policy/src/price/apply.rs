@@ -13,6 +13,7 @@ use super::guard::{PriceIssue, PriceProblem, judge_hour_rate, judge_spot_rate, j
 use super::litellm::{self, FileEntry, FileRate, canonical, issue};
 use super::model_id::{self, GEO_SCOPES, GLOBAL_SCOPE, ModelRef, split_scope};
 use super::overrides::{InstanceOverride, PriceOverrides, ShortPrice};
+use super::slip;
 use crate::money::{HourRate, TokenRate};
 
 impl PriceBook {
@@ -144,8 +145,8 @@ impl Draft<'_> {
         let siblings: Vec<(String, TokenRate)> = siblings
             .filter_map(|sibling| figure_in(self.last, &sibling, figure).map(|rate| (sibling, rate)))
             .collect();
-        let siblings = siblings.iter().map(|(sibling, rate)| (sibling.as_str(), *rate));
-        let Some(problem) = judge_token_rate(rate, last, siblings) else {
+        let written = if provider.is_some() { slip::in_both_forms } else { slip::in_short };
+        let Some(problem) = judge_token_rate(rate, last, &siblings, written) else {
             return true;
         };
         // Upstream's file has slips of other vendors that are nobody's business here. What we have never

@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::slip;
 use crate::money::{HourRate, TokenRate};
 
 /// A price that many times higher or lower than the last accepted one is refused.
@@ -43,7 +44,7 @@ fn field_of(field: Option<&str>) -> String {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Error)]
 pub enum PriceProblem {
     /// Three times away from the last accepted price.
-    #[error("`{new}` is {times} the last accepted price `{last}`; correct it, or add the key to `accept`")]
+    #[error("`{new}` is {times} the last accepted price `{last}`; {instead}")]
     FarFromLast {
         /// The new price.
         new: String,
@@ -51,9 +52,11 @@ pub enum PriceProblem {
         last: String,
         /// How far: "1000 times", "1/10 of".
         times: String,
+        /// What may have been meant, and what to do if not.
+        instead: String,
     },
     /// Three times away from every price of the same model under another scope.
-    #[error("`{new}` is {times} the price `{last}` of `{sibling}`; correct it, or add the key to `accept`")]
+    #[error("`{new}` is {times} the price `{last}` of `{sibling}`; {instead}")]
     FarFromSibling {
         /// The new price.
         new: String,
@@ -63,6 +66,8 @@ pub enum PriceProblem {
         last: String,
         /// How far.
         times: String,
+        /// What may have been meant, and what to do if not.
+        instead: String,
     },
     /// A Spot price that the price on demand makes unlikely.
     #[error("Spot at `{new}` is far from `{on_demand}` on demand; correct it, or add the key to `accept`")]
@@ -73,7 +78,7 @@ pub enum PriceProblem {
         on_demand: String,
     },
     /// Outside what any list has asked.
-    #[error("`{new}` is outside `{least}` to `{most}`; correct it, or add the key to `accept`")]
+    #[error("`{new}` is outside `{least}` to `{most}`; {instead}")]
     Implausible {
         /// The new price.
         new: String,
@@ -81,15 +86,27 @@ pub enum PriceProblem {
         least: String,
         /// The highest that is believed.
         most: String,
+        /// What may have been meant, and what to do if not.
+        instead: String,
     },
     /// A price of zero where there was none, or where there was a price.
     #[error("a price of zero must be accepted by name; add the key to `accept`, or leave the price out")]
     Zero,
     /// The text is not a price.
-    #[error("`{text}` is not a price; write a number of USD of 0 or more, such as `3.3e-06`")]
+    #[error("`{text}` is not a price per token; {instead}")]
     NotAPrice {
         /// The offending text.
         text: String,
+        /// What may have been meant, or what a price looks like.
+        instead: String,
+    },
+    /// A price by a unit that is not one token, where LiteLLM has none such.
+    #[error("`{field}` is no price per token; {instead}")]
+    UnknownUnit {
+        /// The offending field.
+        field: String,
+        /// What to write instead.
+        instead: String,
     },
     /// The file is not what it should be.
     #[error("{what}")]
@@ -122,22 +139,36 @@ fn distance(new: u64, last: u64) -> Option<String> {
     }
 }
 
+/// Whether any list could have asked that.
+pub(super) fn is_believable(rate: TokenRate) -> bool {
+    (LEAST_TOKEN..=MOST_TOKEN).contains(&rate.picos())
+}
+
 /// Judges a rate per token against the last accepted one of its key, tier, cliff and class; where there is
-/// none, against `siblings`, the same figure of the same model under other scopes.
-pub(super) fn judge_token_rate<'a>(
+/// none, against `siblings`, the same figure of the same model under other scopes. `written` is how such a
+/// rate is written where the new one stands.
+pub(super) fn judge_token_rate(
     new: TokenRate,
     last: Option<TokenRate>,
-    siblings: impl Iterator<Item = (&'a str, TokenRate)>,
+    siblings: &[(String, TokenRate)],
+    written: fn(TokenRate) -> String,
 ) -> Option<PriceProblem> {
     if new == TokenRate::ZERO {
         return (last != Some(TokenRate::ZERO)).then_some(PriceProblem::Zero);
     }
-    if !(LEAST_TOKEN..=MOST_TOKEN).contains(&new.picos()) {
+    let known: Vec<u64> =
+        last.into_iter().chain(siblings.iter().map(|s| s.1)).map(TokenRate::picos).collect();
+    let instead = || {
+        let meant = slip::meant(new.picos(), &known, LEAST_TOKEN..=MOST_TOKEN);
+        slip::instead(meant.and_then(TokenRate::from_picos).map(written))
+    };
+    if !is_believable(new) {
         let show = |picos| TokenRate::from_picos(picos).unwrap_or(TokenRate::MAX).to_string();
         return Some(PriceProblem::Implausible {
             new: new.to_string(),
             least: show(LEAST_TOKEN),
             most: show(MOST_TOKEN),
+            instead: instead(),
         });
     }
     match last {
@@ -145,25 +176,27 @@ pub(super) fn judge_token_rate<'a>(
             new: new.to_string(),
             last: last.to_string(),
             times,
+            instead: instead(),
         }),
-        None => far_from_all(new, siblings),
+        None => {
+            let (sibling, last, times) = far_from_all(new, siblings)?;
+            Some(PriceProblem::FarFromSibling {
+                new: new.to_string(),
+                sibling: sibling.to_owned(),
+                last: last.to_string(),
+                times,
+                instead: instead(),
+            })
+        }
     }
 }
 
 /// The first sibling, where every one of them is too far away.
-fn far_from_all<'a>(
-    new: TokenRate,
-    siblings: impl Iterator<Item = (&'a str, TokenRate)>,
-) -> Option<PriceProblem> {
+fn far_from_all(new: TokenRate, siblings: &[(String, TokenRate)]) -> Option<(&str, TokenRate, String)> {
     let mut first = None;
     for (sibling, last) in siblings {
         let times = distance(new.picos(), last.picos())?;
-        first.get_or_insert(PriceProblem::FarFromSibling {
-            new: new.to_string(),
-            sibling: sibling.to_owned(),
-            last: last.to_string(),
-            times,
-        });
+        first.get_or_insert((sibling.as_str(), *last, times));
     }
     first
 }
@@ -183,12 +216,17 @@ pub(super) fn judge_hour_rate(new: HourRate, last: Option<HourRate>) -> Option<P
     if new == HourRate::ZERO {
         return (last != Some(HourRate::ZERO)).then_some(PriceProblem::Zero);
     }
+    let instead = || {
+        let meant = last.and_then(|last| slip::meant(new.picos(), &[last.picos()], LEAST_HOUR..=MOST_HOUR));
+        slip::instead(meant.and_then(HourRate::from_picos).map(|rate| format!("`{rate}`")))
+    };
     if !(LEAST_HOUR..=MOST_HOUR).contains(&new.picos()) {
         let show = |picos| HourRate::from_picos(picos).unwrap_or(HourRate::MAX).to_string();
         return Some(PriceProblem::Implausible {
             new: new.to_string(),
             least: show(LEAST_HOUR),
             most: show(MOST_HOUR),
+            instead: instead(),
         });
     }
     let last = last?;
@@ -196,5 +234,6 @@ pub(super) fn judge_hour_rate(new: HourRate, last: Option<HourRate>) -> Option<P
         new: new.to_string(),
         last: last.to_string(),
         times,
+        instead: instead(),
     })
 }

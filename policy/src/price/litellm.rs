@@ -11,8 +11,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::entry::Figure;
-use super::guard::{PriceIssue, PriceProblem};
-use super::{Tier, TokenClass};
+use super::guard::{PriceIssue, PriceProblem, is_believable};
+use super::{Tier, TokenClass, slip};
 use crate::money::TokenRate;
 
 /// One entry of the file.
@@ -36,6 +36,84 @@ pub(super) struct FileRate {
 /// LiteLLM's documentation entry, which looks like a model.
 const SAMPLE: &str = "sample_spec";
 
+/// The key under which a file that cannot be read at all is refused.
+const WHOLE_FILE: &str = "litellm";
+
+/// Where something stands in a file: line and column from 1, and characters that are marked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FilePlace {
+    /// Line, from 1.
+    pub line: u32,
+    /// Column in characters, from 1.
+    pub column: u32,
+    /// Characters that are marked.
+    pub width: u32,
+}
+
+impl FilePlace {
+    fn of(text: &str, offset: usize, length: usize) -> Self {
+        let small = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let before = text.get(..offset).unwrap_or_default();
+        let line = before.matches('\n').count().saturating_add(1);
+        let column = before.chars().rev().take_while(|c| *c != '\n').count().saturating_add(1);
+        let marked = text.get(offset..offset.saturating_add(length)).unwrap_or_default();
+        let width = marked.lines().next().unwrap_or_default().chars().count().max(1);
+        Self { line: small(line), column: small(column), width: small(width) }
+    }
+}
+
+/// Where a LiteLLM file has a figure, by the key and the field that a [`PriceIssue`] names; where it is not
+/// JSON, where that shows. `None` where the file has no such key.
+#[must_use]
+pub fn place_in_file(text: &str, key: &str, field: Option<&str>) -> Option<FilePlace> {
+    let file: RawFile<'_> = match serde_json::from_str(text) {
+        Ok(file) => file,
+        Err(error) if key == WHOLE_FILE => {
+            let line =
+                text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum::<usize>();
+            return Some(FilePlace::of(text, line.saturating_add(error.column().saturating_sub(1)), 1));
+        }
+        Err(_) => return None,
+    };
+    let (written, raw) = file.iter().find(|(written, _)| *written == key || canonical(written) == key)?;
+    let offset_of = |part: &RawValue| (part.get().as_ptr() as usize).checked_sub(text.as_ptr() as usize);
+    let fields = field.and_then(|field| Some((field, serde_json::from_str::<RawFile<'_>>(raw.get()).ok()?)));
+    if let Some(value) = fields.and_then(|(field, fields)| fields.get(field).copied()) {
+        return Some(FilePlace::of(text, offset_of(value)?, value.get().len()));
+    }
+    let quoted = format!("\"{written}\"");
+    let value = offset_of(raw)?;
+    let at = text.get(..value).and_then(|before| before.rfind(&quoted)).unwrap_or(value);
+    Some(FilePlace::of(text, at, quoted.len()))
+}
+
+/// The same file with only what a book is made of: upstream's is some megabytes of other facts about models,
+/// and what a rule set holds is written to the journal. A text that is no such file is answered as it is.
+#[must_use]
+pub fn reduced_file(text: &str) -> String {
+    let Ok(file) = serde_json::from_str::<RawFile<'_>>(text) else { return text.to_owned() };
+    let mut reduced = String::from("{");
+    for (key, raw) in file.iter().filter(|(key, _)| *key != SAMPLE) {
+        let kept = match serde_json::from_str::<RawFile<'_>>(raw.get()) {
+            Ok(mut fields) => {
+                let by_hand = !fields.contains_key("litellm_provider");
+                fields.retain(|field, raw| {
+                    field == "litellm_provider"
+                        || (figure_of(field).is_some() && raw.get() != "null")
+                        || unknown_unit(field, raw.get(), by_hand).is_some()
+                });
+                serde_json::to_string(&fields).ok()
+            }
+            Err(_) => None,
+        };
+        let comma = if reduced.len() > 1 { "," } else { "" };
+        let key = serde_json::to_string(key).unwrap_or_default();
+        reduced.push_str(&format!("{comma}{key}:{}", kept.as_deref().unwrap_or(raw.get())));
+    }
+    reduced.push('}');
+    reduced
+}
+
 type RawFile<'a> = BTreeMap<String, &'a RawValue>;
 
 /// Reads a file: the entries by canonical key, and everything that could not be read.
@@ -45,8 +123,8 @@ pub(super) fn read(text: &str) -> (BTreeMap<String, FileEntry>, Vec<PriceIssue>)
     let file: RawFile<'_> = match serde_json::from_str(text) {
         Ok(file) => file,
         Err(error) => {
-            let what = format!("not a LiteLLM price file, a JSON object of models by key: {error}");
-            issues.push(issue("litellm", None, PriceProblem::BadFile { what }));
+            let what = format!("not a LiteLLM price file; write a JSON object of models by key: {error}");
+            issues.push(issue(WHOLE_FILE, None, PriceProblem::BadFile { what }));
             return (entries, issues);
         }
     };
@@ -57,8 +135,8 @@ pub(super) fn read(text: &str) -> (BTreeMap<String, FileEntry>, Vec<PriceIssue>)
                 insert(&mut entries, key, entry);
             }
             Err(_) => {
-                let what =
-                    "not an object of prices, such as `{\"input_cost_per_token\": 3.3e-06}`".to_owned();
+                let what = "not an object of prices; write one such as `{\"input_cost_per_token\": 3.3e-06}`"
+                    .to_owned();
                 issues.push(issue(&key, None, PriceProblem::BadFile { what }));
             }
         }
@@ -83,6 +161,9 @@ fn read_entry(key: &str, fields: &RawFile<'_>, issues: &mut Vec<PriceIssue>) -> 
     let mut entry = FileEntry { provider, ..FileEntry::default() };
     for (field, raw) in fields {
         let Some(figure) = figure_of(field) else {
+            issues.extend(
+                unknown_unit(field, raw.get(), entry.provider.is_none()).map(|p| issue(key, Some(field), p)),
+            );
             continue;
         };
         match usd_per_token(raw.get()) {
@@ -91,8 +172,8 @@ fn read_entry(key: &str, fields: &RawFile<'_>, issues: &mut Vec<PriceIssue>) -> 
             }
             None if raw.get() == "null" => {}
             None => {
-                let text = raw.get().to_owned();
-                issues.push(issue(key, Some(field), PriceProblem::NotAPrice { text }));
+                let (text, instead) = (raw.get().to_owned(), instead_of(raw.get()));
+                issues.push(issue(key, Some(field), PriceProblem::NotAPrice { text, instead }));
             }
         }
     }
@@ -101,6 +182,45 @@ fn read_entry(key: &str, fields: &RawFile<'_>, issues: &mut Vec<PriceIssue>) -> 
 
 pub(super) fn issue(key: &str, field: Option<&str>, problem: PriceProblem) -> PriceIssue {
     PriceIssue { key: key.to_owned(), field: field.map(str::to_owned), problem }
+}
+
+/// What a value that is no price may have meant: a price with a minus sign, in quotes, or with a unit.
+fn instead_of(text: &str) -> String {
+    let plain = text.trim_matches('"').trim();
+    let read =
+        plain.parse::<TokenRate>().ok().or_else(|| usd_per_token(plain.trim_start_matches('-')).map(|r| r.0));
+    match read.filter(|rate| is_believable(*rate)) {
+        Some(rate) => format!("did you mean {}?", slip::in_both_forms(rate)),
+        None => "write a number of USD for one token, 0 or more, such as `3.3e-06`".to_owned(),
+    }
+}
+
+/// Scales by which people quote prices and LiteLLM's fields do not, with their places.
+const SCALES: [(&str, u32); 6] =
+    [("million", 6), ("1m_tok", 6), ("mtok", 6), ("m_tok", 6), ("thousand", 3), ("1k_tok", 3)];
+
+/// A field that looks like a price of tokens and is none of LiteLLM's: by another scale, or, in a file that
+/// somebody wrote by hand, any price that is not known. Upstream's file has prices by the image, the second
+/// and the query, which are passed over.
+fn unknown_unit(field: &str, text: &str, by_hand: bool) -> Option<PriceProblem> {
+    let (_, class) = [("input_cost", 3), ("output_cost", 4), ("cache_read", 2), ("cache_creation", 1)]
+        .into_iter()
+        .find(|(prefix, _)| field.starts_with(prefix))
+        .or_else(|| (by_hand && field.contains("cost")).then_some(("", 3)))?;
+    let scale = SCALES.iter().find(|(word, _)| field.contains(word)).filter(|_| !field.contains("above"));
+    let suggested = CLASSES[class].0;
+    let instead = match scale {
+        Some((_, places)) => {
+            let rate = usd_per_token(&format!("{text}e-{places}")).filter(|_| !text.contains(['e', 'E']));
+            match rate {
+                Some((rate, _)) => format!("write `\"{suggested}\": {}`", slip::per_token(rate)),
+                None => format!("write `{suggested}`, in USD for one token"),
+            }
+        }
+        None if by_hand => format!("write `{suggested}`, in USD for one token, or take it out"),
+        None => return None,
+    };
+    Some(PriceProblem::UnknownUnit { field: field.to_owned(), instead })
 }
 
 /// `bedrock/<id>` and `bedrock/invoke/<id>` are the id; every other key is itself.
@@ -298,9 +418,9 @@ mod tests {
         assert_eq!(
             said,
             [
-                "price of `a.b`: not an object of prices, such as `{\"input_cost_per_token\": 3.3e-06}`",
-                "price of `c.d`, `input_cost_per_token`: `\"3e-6\"` is not a price; write a number of USD of 0 or \
-                 more, such as `3.3e-06`",
+                "price of `a.b`: not an object of prices; write one such as `{\"input_cost_per_token\": 3.3e-06}`",
+                "price of `c.d`, `input_cost_per_token`: `\"3e-6\"` is not a price per token; did you mean 3.00 USD \
+                 per 1M tokens, `3e-06`?",
             ]
         );
     }

@@ -24,6 +24,8 @@ mod meter;
 mod model_id;
 #[deny(clippy::arithmetic_side_effects)]
 mod overrides;
+#[deny(clippy::arithmetic_side_effects)]
+mod slip;
 
 use std::fmt;
 use std::str::FromStr;
@@ -35,6 +37,7 @@ pub use book::PriceBook;
 pub use gpus::gpus_of;
 pub use guard::{PriceIssue, PriceProblem};
 pub use instance::InstancePrice;
+pub use litellm::{FilePlace, place_in_file, reduced_file};
 pub use meter::{Amount, Price};
 pub use overrides::{InstanceOverride, PriceOverrides, ShortPrice};
 

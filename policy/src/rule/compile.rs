@@ -9,6 +9,7 @@ mod act;
 mod approval;
 mod attribution;
 mod budget;
+mod delivery;
 mod freeze;
 mod guardrail;
 mod idle;
@@ -16,6 +17,7 @@ mod limit;
 mod link;
 mod lint;
 mod price;
+mod prices_file;
 mod restore;
 mod route;
 mod select;
@@ -36,6 +38,7 @@ use super::node::{Node, SourceFile, Spot};
 use super::read::{Fields, Keys, Sink};
 use super::{Budget, IdlePolicy, Place, Route, RuleSet, SourceRule, SpotPolicy};
 use crate::time::Span;
+use prices_file::PriceFiles;
 
 /// A set that can be used, with what its author should look at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,9 +73,11 @@ pub fn compile(files: &[SourceFile<'_>]) -> Result<Compiled, Diagnostics> {
     let mut found = Found::default();
     for (at, (file, sink)) in files.iter().zip(&mut sinks).enumerate() {
         found.file = at;
-        read_file(file, sink, &mut found);
+        if !prices_file::is_one(file.path) {
+            read_file(file, sink, &mut found);
+        }
     }
-    let mut rules = link::link(found, &mut sinks);
+    let mut rules = link::link(found, &PriceFiles { files: &files }, &mut sinks);
     let all = Diagnostics::new(sinks.into_iter().flat_map(Sink::finish).collect());
     if all.has_errors() {
         return Err(all);

@@ -6,6 +6,7 @@
 
 mod budget;
 mod compile;
+mod delivery;
 mod diagnose;
 mod file;
 mod freeze;
@@ -26,12 +27,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::price::PriceOverrides;
 use crate::subject::{FieldName, field};
-use crate::time::Span;
+use crate::time::{Span, Timestamp};
 
 pub use budget::{
     Budget, CalendarUnit, Limit, LimitOverride, OnStale, OnUnpriced, Restore, RestoreWhen, Waves, WindowSpec,
 };
 pub use compile::{Compiled, compile};
+pub use delivery::{Delivery, EVERY_DAY, Escalation, GroupBy, Grouping, QuietHours};
 pub use diagnose::{Diagnostic, DiagnosticKind, Diagnostics, Severity};
 pub use freeze::{FROZEN_BY_RULES, FreezeWhen, FreezeWindow, Frozen};
 pub use glob::glob_matches;
@@ -109,6 +111,17 @@ pub struct RuleSet {
     pub idle: Vec<IdlePolicy>,
     /// What to do when AWS takes instances away; by name.
     pub spot: Vec<SpotPolicy>,
+    /// Prices that are looked at before they count.
+    pub shadow: Option<ShadowPrices>,
+}
+
+/// Prices that are looked at before they count: every charge is priced by them too, and no sum has them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShadowPrices {
+    /// All prices as they will be: those that count, and the new ones over them.
+    pub prices: PriceOverrides,
+    /// From then on they count; `None`: when a person says so.
+    pub until: Option<Timestamp>,
 }
 
 /// Which charges count: all of these conditions, on trusted fields only.
@@ -237,6 +250,8 @@ pub struct Route {
     pub place: Place,
     /// All of these get each message.
     pub receivers: Vec<Receiver>,
+    /// When and how often.
+    pub delivery: Delivery,
 }
 
 /// One receiver of a route. Secrets are never in rule files: only the name of the environment variable

@@ -94,6 +94,11 @@ impl<'a> Sink<'a> {
         }
     }
 
+    /// Path of the file.
+    pub(super) fn path(&self) -> &'a str {
+        self.file.path
+    }
+
     pub(super) fn place(&self, spot: Spot) -> Place {
         Place { file: self.file.path.into(), line: spot.line, column: spot.column }
     }

@@ -177,6 +177,18 @@ fn world_of(reason: &str) -> World {
             batch.origins[0].model = "vendor.unknown-v1:0".into();
             world.take(vec![Fact::Usage(batch)]);
         }
+        "prices-in-shadow" => {
+            let mut rules = world.rules.clone();
+            rules.id = "with shadow".into();
+            let mut prices = rules.prices.clone();
+            prices.name = "negotiated".to_owned();
+            for price in prices.models.values_mut() {
+                price.input = Some("1.25 USD per 1M tokens".parse().unwrap());
+            }
+            rules.shadow = Some(policy::rule::ShadowPrices { prices, until: None });
+            world.reload(rules);
+            world.spend("acme", "4");
+        }
         "stopped" => {
             world.spend("acme", "51");
             world.obey_all();
@@ -207,10 +219,11 @@ const fn name_of(reason: &NotTrippedReason) -> &'static str {
         NotTrippedReason::Frozen { .. } => "frozen",
         NotTrippedReason::FirstDays { .. } => "first-days",
         NotTrippedReason::Stopped { .. } => "stopped",
+        NotTrippedReason::PricesInShadow { .. } => "prices-in-shadow",
     }
 }
 
-const REASONS: [&str; 18] = [
+const REASONS: [&str; 19] = [
     "never-seen",
     "no-budget-selects",
     "counted-as-unattributed",
@@ -229,6 +242,7 @@ const REASONS: [&str; 18] = [
     "stopped",
     "frozen",
     "first-days",
+    "prices-in-shadow",
 ];
 
 #[test]

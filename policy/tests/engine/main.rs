@@ -1,6 +1,7 @@
 //! The engine through its public door: facts in, decisions, orders and notices out, on a virtual clock.
 
 mod approval;
+mod billed;
 mod burn;
 mod clocks;
 mod explain;
@@ -19,7 +20,9 @@ mod prices;
 mod raises;
 mod restarts;
 mod rolling;
+mod routes;
 mod safety;
+mod shadow;
 mod sharing;
 mod silence;
 mod sources;

@@ -2,10 +2,12 @@
 
 use policy::decision::{ArmingCause, DecisionKind};
 use policy::engine::Engine;
-use policy::fact::CommandKind;
-use policy::rule::{CalendarUnit, Mode, WindowSpec};
+use policy::fact::{CommandKind, Fact, OriginRef, Quantities, UsageBatchBuilder, UsageFlags, UsageRef};
+use policy::price::TokenCounts;
+use policy::rule::{CalendarUnit, Mode, SourceFile, WindowSpec, compile};
+use policy::subject::Trust;
 
-use crate::world::{World, daily, usd};
+use crate::world::{KEY, World, daily, usd};
 
 /// The dollar model costs so many dollars from now on, and a person has looked at that.
 fn dearer(world: &mut World, dollars: u32) {
@@ -106,4 +108,63 @@ fn of_more_changes_of_prices_than_are_kept_the_older_price_holds() {
     }
     world.spend("acme", "3"); // 121 USD, 4 at the price of this morning
     assert!(waits_for_price(&world, "tenant-daily/acme"));
+}
+
+/// What the rules folder has: a PriceBook that names a LiteLLM file, and a budget.
+fn with_file(prices: &str) -> Vec<Fact> {
+    let text = "apiVersion: breakerbox.dev/v1alpha1\nkind: PriceBook\nmetadata: {name: negotiated}\n\
+                spec: {litellm: p.litellm.json, asOf: 2026-11-01}\n---\n\
+                apiVersion: breakerbox.dev/v1alpha1\nkind: Budget\nmetadata: {name: all}\n\
+                spec: {select: {all: true}, limit: {amount: 50 USD}, window: {calendar: day}}\n";
+    let files =
+        [SourceFile { path: "rules.yaml", text }, SourceFile { path: "p.litellm.json", text: prices }];
+    let compiled = compile(&files).unwrap_or_else(|all| panic!("{all}"));
+    assert!(compiled.warnings.list.is_empty(), "{}", compiled.warnings);
+    vec![Fact::Rules(Box::new(compiled.rules))]
+}
+
+fn million(world: &World, id: &str, model: &str, cached: u64) -> Fact {
+    let mut batch = UsageBatchBuilder::new(KEY, "gateway", false);
+    batch.push(&UsageRef {
+        key: id,
+        occurred_at: world.clock.wall,
+        quantities: Quantities::Tokens(TokenCounts {
+            input: 1_000_000,
+            cache_read: cached,
+            ..TokenCounts::default()
+        }),
+        flags: UsageFlags::default(),
+        origin: OriginRef {
+            record: Trust::Trusted,
+            provider: "aws.bedrock",
+            region: "us-east-1",
+            model,
+            ..OriginRef::default()
+        },
+        links: &[],
+        end: None,
+    });
+    Fact::Usage(batch.finish())
+}
+
+#[test]
+fn a_litellm_file_prices_facts_and_what_it_has_no_cache_price_for_is_unpriced() {
+    let mut world = World::new();
+    let file = r#"{"my-imported-model": {"litellm_provider": "bedrock", "mode": "chat",
+                    "input_cost_per_token": 2e-06, "output_cost_per_token": 4e-06, "max_tokens": 8192}}"#;
+    world.take(with_file(file));
+    let plain = million(&world, "a", "my-imported-model", 0);
+    world.take(vec![plain]);
+    assert_eq!((world.sum("all"), unpriced(&world)), (usd("2"), 0));
+    let cached = million(&world, "b", "my-imported-model", 1);
+    world.take(vec![cached]);
+    assert_eq!((world.sum("all"), unpriced(&world)), (usd("2"), 1), "unknown is not zero");
+    let page = world.decisions.last().unwrap();
+    let DecisionKind::Page { detail, .. } = &page.kind else { panic!("{page:?}") };
+    assert!(detail.contains("no rate for `cache_read` tokens"), "{detail}");
+    assert!(page.why.prices.contains("+negotiated@2026-11-01-"), "{}", page.why.prices);
+}
+
+fn unpriced(world: &World) -> u64 {
+    world.engine.breaker("all", world.clock.wall).map_or(0, |breaker| breaker.unpriced)
 }

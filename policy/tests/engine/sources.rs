@@ -164,7 +164,12 @@ fn silence_changes_no_breaker_and_is_told_where_the_budget_says_alert() {
     let mut set = rules(budgets.clone());
     for budget in &budgets {
         let name: Box<str> = format!("route-of-{}", budget.name).into();
-        let route = policy::rule::Route { name: name.clone(), place: Default::default(), receivers: vec![] };
+        let route = policy::rule::Route {
+            name: name.clone(),
+            place: Default::default(),
+            receivers: vec![],
+            delivery: Default::default(),
+        };
         set.routes.insert(name, route);
     }
     set.guardrail.page = Some("oncall".into());

@@ -94,7 +94,12 @@ pub fn daily(name: &str, limit: &str, mode: Mode) -> Budget {
 }
 
 pub fn rules(budgets: Vec<Budget>) -> RuleSet {
-    let route = |name: &str| Route { name: name.into(), place: Default::default(), receivers: Vec::new() };
+    let route = |name: &str| Route {
+        name: name.into(),
+        place: Default::default(),
+        receivers: Vec::new(),
+        delivery: Default::default(),
+    };
     let mut rules = RuleSet { id: "r1".into(), budgets, ..RuleSet::default() };
     rules.routes = BTreeMap::from([("finops".into(), route("finops")), ("oncall".into(), route("oncall"))]);
     rules.attribution = Attribution { max_new_subjects_per_source: 1000, ..Attribution::default() };

@@ -5,13 +5,14 @@
 
 use std::borrow::Cow;
 
-use policy::decision::{ArmingCause, DecisionKind, Notice, ReleaseCause, Times};
+use policy::decision::{ArmingCause, DecisionKind, Manner, Notice, ReleaseCause, Times};
 use policy::money::{Money, Unit};
 use policy::time::Timestamp;
 use serde::Serialize;
 
 use crate::notify::idle::is_about_money;
 use crate::notify::message::{Message, severity_word};
+use crate::notify::render::alone;
 use crate::notify::visible::visible;
 use crate::notify::words;
 
@@ -27,6 +28,8 @@ struct Body<'a> {
     severity: &'static str,
     progress: bool,
     repeat: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    manner: Option<MannerBody<'a>>,
     title: &'a str,
     text: String,
     decision: DecisionBody<'a>,
@@ -35,6 +38,27 @@ struct Body<'a> {
     targets: Vec<TargetBody<'a>>,
     times: TimesBody,
     actions: Vec<ActionBody<'a>>,
+}
+
+/// How it is told, where it is not simply once and by itself.
+#[derive(Serialize)]
+struct MannerBody<'a> {
+    ack: Option<String>,
+    again: u32,
+    unanswered_since: Option<String>,
+    escalated_from: Option<&'a str>,
+    digest: Vec<TogetherBody<'a>>,
+    omitted: u32,
+}
+
+/// One of the messages that are told together.
+#[derive(Serialize)]
+struct TogetherBody<'a> {
+    key: &'a str,
+    severity: &'static str,
+    title: String,
+    decision: DecisionBody<'a>,
+    breaker: Option<BreakerBody<'a>>,
 }
 
 #[derive(Serialize)]
@@ -141,6 +165,7 @@ pub fn webhook_body(notice: &Notice, message: &Message) -> String {
         severity: severity_word(notice.severity),
         progress: notice.progress,
         repeat: message.repeat,
+        manner: manner(notice),
         title: &message.title,
         text: message.to_string(),
         decision: decision(notice, message),
@@ -154,7 +179,30 @@ pub fn webhook_body(notice: &Notice, message: &Message) -> String {
     serde_json::to_string(&body).unwrap_or_default()
 }
 
-fn decision<'a>(notice: &'a Notice, message: &'a Message) -> DecisionBody<'a> {
+fn manner(notice: &Notice) -> Option<MannerBody<'_>> {
+    let manner = &notice.manner;
+    (*manner != Manner::default()).then(|| MannerBody {
+        ack: manner.ack.then(|| notice.decision.id.to_string()),
+        again: manner.again,
+        unanswered_since: manner.unanswered_since.and_then(instant),
+        escalated_from: manner.escalated_from.as_deref(),
+        digest: manner.digest.iter().map(together).collect(),
+        omitted: manner.omitted,
+    })
+}
+
+fn together(notice: &Notice) -> TogetherBody<'_> {
+    let message = alone(notice, None, false);
+    TogetherBody {
+        key: &notice.key,
+        severity: severity_word(notice.severity),
+        decision: decision(notice, &message),
+        title: message.title,
+        breaker: breaker(notice),
+    }
+}
+
+fn decision<'a>(notice: &'a Notice, message: &Message) -> DecisionBody<'a> {
     let decision = &notice.decision;
     let place = &decision.why.place;
     let mut body = DecisionBody {

@@ -186,7 +186,7 @@ fn matched(node: &Node, per_each: &[FieldName], sink: &mut Sink<'_>) -> Option<V
 }
 
 /// The end of a day in the window's time zone, or an instant.
-fn until(node: &Node, window: Option<&WindowSpec>, sink: &mut Sink<'_>) -> Option<Timestamp> {
+pub(super) fn until(node: &Node, window: Option<&WindowSpec>, sink: &mut Sink<'_>) -> Option<Timestamp> {
     let text = sink.text(node, "`until`")?;
     let zone = match window {
         Some(WindowSpec::Calendar { timezone, .. }) => *timezone,

@@ -7,14 +7,15 @@ use super::super::glob::glob_matches;
 use super::super::node::Spot;
 use super::super::read::{Ref, RefKind, Sink};
 use super::super::{Act, Budget, Guardrail, Place, RuleSet, Template};
+use super::prices_file::PriceFiles;
 use super::{Found, Origin, attribution, guardrail, idle, lint, price, spot};
 use crate::subject::field;
 
 /// Joins and looks up.
-pub(super) fn link(found: Found, sinks: &mut [Sink<'_>]) -> RuleSet {
+pub(super) fn link(found: Found, files: &PriceFiles<'_>, sinks: &mut [Sink<'_>]) -> RuleSet {
     let attribution = attribution::join(found.attribution);
     let guardrail = guardrail::join(found.guardrails, sinks);
-    let prices = price::join(found.prices, sinks);
+    let (prices, shadow) = price::join(found.prices, files, sinks);
     let names = Names {
         budgets: names_of(&found.names, "Budget"),
         routes: names_of(&found.names, "Route"),
@@ -50,6 +51,7 @@ pub(super) fn link(found: Found, sinks: &mut [Sink<'_>]) -> RuleSet {
         sources: found.sources,
         idle: idle::join(found.idle),
         spot: spot::join(found.spot),
+        shadow,
     }
 }
 

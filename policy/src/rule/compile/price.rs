@@ -1,4 +1,5 @@
-//! `kind: PriceBook`: prices in the short form. Several documents add up; no key is stated twice.
+//! `kind: PriceBook`: prices in the short form, and LiteLLM's files by name. Several documents add up; no key
+//! is stated twice in one form, and the short form holds over a file.
 //!
 //! What is stated is also held against the embedded book here, so that a price per token typed as a price
 //! per million tokens is refused where it was written. (The engine compares it with the prices that were
@@ -6,17 +7,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::super::ShadowPrices;
 use super::super::diagnose::DiagnosticKind as Kind;
-use super::super::node::{Node, Spot};
+use super::super::node::{Node, Shape, Spot};
 use super::super::read::{Fields, Keys, Sink};
-use super::Header;
+use super::prices_file::{self, Named, PriceFiles};
+use super::{Header, limit};
 use crate::money::{HourRate, TokenRate};
-use crate::price::{InstanceOverride, PriceBook, PriceOverrides, ShortPrice, Tier, TokenClass};
+use crate::price::{InstanceOverride, PriceBook, PriceIssue, PriceOverrides, ShortPrice, Tier, TokenClass};
+use crate::time::Timestamp;
 
-const PRICE_BOOK: Keys = Keys {
-    known: &["models", "profiles", "instances", "accept", "spotShare"],
-    later: &[("litellm", "write the prices under `models`")],
-};
+const PRICE_BOOK: Keys =
+    Keys::of(&["models", "litellm", "asOf", "shadow", "profiles", "instances", "accept", "spotShare"]);
+const SHADOW: Keys = Keys::of(&["until"]);
 const MODEL: Keys = Keys::of(&["tier", "input", "output", "cacheRead", "cacheWrite5m", "cacheWrite1h"]);
 const MODEL_EXAMPLE: &str = "{input: 3.30 USD per 1M tokens, output: 16.50 USD per 1M tokens}";
 const INSTANCE: Keys = Keys::of(&["type", "capacityType", "region", "price"]);
@@ -32,6 +35,10 @@ pub(super) struct Part {
     prices: PriceOverrides,
     /// By key and, for a rate of a model, its class word.
     spots: BTreeMap<(String, Option<&'static str>), Spot>,
+    /// The LiteLLM file that it names: path from the rules folder.
+    litellm: Option<(String, Spot)>,
+    /// It is looked at before it counts: until then, or until a person says so.
+    shadow: Option<Option<Timestamp>>,
 }
 
 pub(super) fn read(header: &Header, spec: &Node, sink: &mut Sink<'_>, file: usize) -> Option<Part> {
@@ -45,7 +52,18 @@ pub(super) fn read(header: &Header, spec: &Node, sink: &mut Sink<'_>, file: usiz
         whole: false,
         prices: PriceOverrides::default(),
         spots: BTreeMap::new(),
+        litellm: None,
+        shadow: fields.get("shadow").and_then(|node| shadow(node, sink)),
     };
+    if let Some(node) = fields.get("asOf") {
+        let date = as_of(node, sink);
+        part.name = format!("{}@{}", part.name, date.unwrap_or_default()).into();
+    }
+    if let Some(node) = fields.get("litellm")
+        && let Some(text) = sink.text(node, "`litellm`")
+    {
+        part.litellm = Some((prices_file::beside(sink.path(), text), node.spot));
+    }
     if let Some(node) = fields.get("models") {
         models(node, &mut part, sink);
     }
@@ -73,6 +91,28 @@ pub(super) fn read(header: &Header, spec: &Node, sink: &mut Sink<'_>, file: usiz
         fields.get("spotShare").and_then(|n| sink.percent(n, "`spotShare`", "5%", "100%"));
     part.whole = sink.errors() == before;
     Some(part)
+}
+
+/// `true`, or `{until: 2026-12-01}`. What cannot be read is looked at all the same: one mistake, one diagnostic.
+fn shadow(node: &Node, sink: &mut Sink<'_>) -> Option<Option<Timestamp>> {
+    if let Shape::Bool(shadows) = node.shape {
+        return shadows.then_some(None);
+    }
+    let fields = sink.object(node, "`shadow`", "{until: 2026-12-01}", &SHADOW);
+    let help = "write `shadow: {until: 2026-12-01}`, or `shadow: true` until a person says that it counts";
+    let until = fields.and_then(|fields| fields.required("until", help, sink));
+    Some(until.and_then(|until| limit::until(until, None, sink)))
+}
+
+/// The day on which somebody read the prices: part of the book's id.
+fn as_of<'n>(node: &'n Node, sink: &mut Sink<'_>) -> Option<&'n str> {
+    let text = sink.text(node, "`asOf`")?;
+    if chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").is_err() {
+        let message = format!("`{text}` is not a date");
+        sink.error(Kind::BadTime, node.spot, message, "write it like `2026-11-20`");
+        return None;
+    }
+    Some(text)
 }
 
 fn models(node: &Node, part: &mut Part, sink: &mut Sink<'_>) {
@@ -131,57 +171,119 @@ fn instance(node: &Node, part: &mut Part, sink: &mut Sink<'_>) {
     });
 }
 
-/// All documents in one, with the prices that are not believable reported.
-pub(super) fn join(parts: Vec<Part>, sinks: &mut [Sink<'_>]) -> PriceOverrides {
-    let mut whole = PriceOverrides::default();
-    let mut spots: BTreeMap<(String, Option<&'static str>), (usize, Spot)> = BTreeMap::new();
-    let mut names: BTreeSet<Box<str>> = BTreeSet::new();
-    let mut first = None;
+/// All documents in one, with the prices that are not believable reported; beside them, where some are only
+/// looked at, the same with those over it.
+pub(super) fn join(
+    parts: Vec<Part>,
+    files: &PriceFiles<'_>,
+    sinks: &mut [Sink<'_>],
+) -> (PriceOverrides, Option<ShadowPrices>) {
     let all_whole = parts.iter().all(|part| part.whole);
-    for part in parts {
-        first = first.or(Some((part.file, part.spot)));
-        names.insert(part.name);
-        for (key, spot) in part.spots {
-            if let Some((file, other)) = spots.get(&key)
-                && key.1.is_none()
-            {
-                let place = sinks[*file].place(*other);
-                let message = format!("`{}` is priced a second time", key.0);
-                let help = format!("keep one of the two; the first is at {place}");
-                sinks[part.file].error(Kind::DuplicateName, spot, message, help);
-            }
-            spots.entry(key).or_insert((part.file, spot));
-        }
-        whole.models.extend(part.prices.models);
-        whole.profiles.extend(part.prices.profiles);
-        whole.instances.extend(part.prices.instances);
-        whole.accept.extend(part.prices.accept);
-        whole.spot_share = whole.spot_share.or(part.prices.spot_share);
+    let (shadows, counting): (Vec<Part>, Vec<Part>) = parts.into_iter().partition(|p| p.shadow.is_some());
+    let mut named = files.named();
+    let mut whole = Whole::default();
+    whole.add(counting, &mut named, sinks);
+    let dates: Vec<Option<Timestamp>> = shadows.iter().filter_map(|part| part.shadow).collect();
+    let mut shadow = (!shadows.is_empty()).then(|| whole.clone());
+    if let Some(shadow) = &mut shadow {
+        shadow.stated.clear();
+        shadow.add(shadows, &mut named, sinks);
     }
-    whole.name = names.iter().map(|n| &**n).collect::<Vec<_>>().join("+");
     // Of a book with gaps the comparison would report the gaps once more.
-    if let Some(first) = first.filter(|_| all_whole) {
-        refuse_unbelievable(&whole, &spots, first, sinks);
+    if all_whole {
+        for whole in std::iter::once(&whole).chain(&shadow) {
+            whole.refuse_unbelievable(&named, sinks);
+        }
     }
-    whole
+    named.warn_of_unused(sinks);
+    // The latest date holds; one without a date waits for a person, and the others with it.
+    let until = dates.into_iter().collect::<Option<Vec<_>>>().and_then(|dates| dates.into_iter().max());
+    (whole.prices(), shadow.map(|shadow| ShadowPrices { prices: shadow.prices(), until }))
 }
 
-fn refuse_unbelievable(
-    whole: &PriceOverrides,
-    spots: &BTreeMap<(String, Option<&'static str>), (usize, Spot)>,
+/// By key and, for a rate of a model, its class word: file and place.
+type Spots = BTreeMap<(String, Option<&'static str>), (usize, Spot)>;
+
+/// Documents that have been joined.
+#[derive(Clone, Default)]
+struct Whole {
+    prices: PriceOverrides,
+    names: BTreeSet<Box<str>>,
+    spots: Spots,
+    /// What the documents of this round state: no key twice.
+    stated: Spots,
+    /// The first document, for what has no place of its own.
+    first: Option<(usize, Spot)>,
+}
+
+impl Whole {
+    fn add(&mut self, parts: Vec<Part>, named: &mut Named<'_>, sinks: &mut [Sink<'_>]) {
+        let mut share = None;
+        for part in parts {
+            share = share.or(part.prices.spot_share);
+            if let Some((path, spot)) = &part.litellm {
+                self.prices.litellm.extend(named.take(path, (part.file, *spot), sinks));
+            }
+            self.first = self.first.or(Some((part.file, part.spot)));
+            self.names.insert(part.name);
+            for (key, spot) in part.spots {
+                if let Some((file, other)) = self.stated.get(&key)
+                    && key.1.is_none()
+                {
+                    let place = sinks[*file].place(*other);
+                    let message = format!("`{}` is priced a second time", key.0);
+                    let help = format!("keep one of the two; the first is at {place}");
+                    sinks[part.file].error(Kind::DuplicateName, spot, message, help);
+                }
+                self.stated.entry(key.clone()).or_insert((part.file, spot));
+                self.spots.insert(key, (part.file, spot));
+            }
+            self.prices.models.extend(part.prices.models);
+            self.prices.profiles.extend(part.prices.profiles);
+            self.prices.instances.extend(part.prices.instances);
+            self.prices.accept.extend(part.prices.accept);
+        }
+        self.prices.spot_share = share.or(self.prices.spot_share);
+    }
+
+    fn prices(&self) -> PriceOverrides {
+        let name = self.names.iter().map(|n| &**n).collect::<Vec<_>>().join("+");
+        PriceOverrides { name, ..self.prices.clone() }
+    }
+
+    fn refuse_unbelievable(&self, named: &Named<'_>, sinks: &mut [Sink<'_>]) {
+        let Some(first) = self.first else { return };
+        let Err(issues) = PriceBook::embedded().with_overrides(&self.prices) else { return };
+        let places = Places { spots: &self.spots, named, first };
+        for issue in issues {
+            let (file, spot) = places.of(&issue);
+            let text = issue.problem.to_string();
+            let (problem, help) = text.split_once("; ").unwrap_or((&text, "correct the price"));
+            let message = format!("the price of `{}` is refused: {problem}", issue.key);
+            sinks[file].error(Kind::PriceRefused, spot, message, help);
+        }
+    }
+}
+
+/// Where each figure was written.
+struct Places<'p> {
+    spots: &'p Spots,
+    named: &'p Named<'p>,
+    /// The first price book, for what has no place of its own.
     first: (usize, Spot),
-    sinks: &mut [Sink<'_>],
-) {
-    let Err(issues) = PriceBook::embedded().with_overrides(whole) else { return };
-    for issue in issues {
+}
+
+impl Places<'_> {
+    fn of(&self, issue: &PriceIssue) -> (usize, Spot) {
         let class = TokenClass::ALL.into_iter().map(TokenClass::word);
         let class = class.into_iter().find(|word| issue.field.as_deref() == Some(*word));
-        let by_field = spots.get(&(issue.key.clone(), class));
-        let by_key = || spots.get(&(issue.key.clone(), None));
-        let (file, spot) = by_field.or_else(by_key).copied().unwrap_or(first);
-        let text = issue.problem.to_string();
-        let (problem, help) = text.split_once("; ").unwrap_or((&text, "correct the price"));
-        let message = format!("the price of `{}` is refused: {problem}", issue.key);
-        sinks[file].error(Kind::PriceRefused, spot, message, help);
+        let short = || {
+            let by_field = self.spots.get(&(issue.key.clone(), class));
+            by_field.or_else(|| self.spots.get(&(issue.key.clone(), None))).copied()
+        };
+        let is_of_file = issue.field.is_some() && class.is_none();
+        let in_file = || self.named.place(issue);
+        let found = if is_of_file { in_file().or_else(short) } else { short().or_else(in_file) };
+        found.unwrap_or(self.first)
     }
 }

@@ -4,15 +4,17 @@ use super::super::diagnose::{DiagnosticKind as Kind, one_of};
 use super::super::node::{Entry, Node, Shape};
 use super::super::read::{Fields, Keys, Sink, all_of};
 use super::super::{Receiver, Route, SecretRef};
-use super::Header;
+use super::{Header, delivery};
 
-const ROUTE: Keys = Keys {
-    known: &["receivers"],
-    later: &[
-        ("grouping", "take it out; messages are not grouped"),
-        ("quietHours", "take it out; every message goes out at once"),
-    ],
-};
+const ROUTE: Keys = Keys::of(&[
+    "receivers",
+    "groupBy",
+    "groupWait",
+    "groupInterval",
+    "quietHours",
+    "repeatInterval",
+    "escalation",
+]);
 const EXAMPLE: &str = "receivers: [{slackWebhook: {url: {env: SLACK_URL}}}]";
 const RECEIVERS: [&str; 3] = ["slackWebhook", "slackChat", "webhook"];
 const LATER_RECEIVERS: [&str; 3] = ["sns", "pagerDuty", "alertmanager"];
@@ -20,6 +22,7 @@ const LATER_RECEIVERS: [&str; 3] = ["sns", "pagerDuty", "alertmanager"];
 pub(super) fn read(header: &Header, spec: &Node, sink: &mut Sink<'_>) -> Option<Route> {
     hide_values(spec, false, sink);
     let fields = sink.object(spec, "a route", EXAMPLE, &ROUTE)?;
+    let delivery = delivery::read(&fields, &header.name, sink);
     let node = fields.required("receivers", &format!("write `{EXAMPLE}`"), sink)?;
     let items = sink.list(node, "`receivers`", EXAMPLE)?;
     if items.is_empty() {
@@ -27,7 +30,7 @@ pub(super) fn read(header: &Header, spec: &Node, sink: &mut Sink<'_>) -> Option<
         sink.error(Kind::NoReceiver, node.spot, message, format!("write `{EXAMPLE}`"));
     }
     let receivers = all_of(items.iter().map(|item| receiver(item, sink)))?;
-    Some(Route { name: header.name.clone(), place: sink.place(header.spot), receivers })
+    Some(Route { name: header.name.clone(), place: sink.place(header.spot), receivers, delivery: delivery? })
 }
 
 /// A secret may stand under any key that is not one of the language, or twice under one that is. So every
@@ -39,6 +42,7 @@ fn hide_values(node: &Node, is_webhook: bool, sink: &mut Sink<'_>) {
                 let open = match entry.key.as_str() {
                     "env" | "file" | "channel" => true,
                     "url" => is_webhook,
+                    key if delivery::KEYS.contains(&key) => true,
                     _ => false,
                 };
                 if !open {

@@ -165,6 +165,10 @@ kinds! {
     PriceRefused = "price-refused",
     /// Acts that are not in the order in which they are done.
     ActOrder = "act-order",
+    /// A price file that there is not.
+    UnknownFile = "unknown-file",
+    /// A price file that no PriceBook names (a warning).
+    UnusedFile = "unused-file",
     /// A multiple that cannot be read.
     BadMultiple = "bad-multiple",
     /// A forecast that should trip.
