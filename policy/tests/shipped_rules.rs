@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use policy::rule::trial::{TrialFile, link, read_trials};
+use policy::rule::trial::{Trial, TrialFile, link, read_trials};
 use policy::rule::{Compiled, Mode, SourceFile, compile};
-use policy::trial::{Report, run};
+use policy::time::Span;
+use policy::trial::{Report, Ticks, run, run_with};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../rules")
@@ -70,6 +71,35 @@ fn every_shipped_rule_has_a_test_and_all_pass() {
     assert!(untested.is_empty(), "no test is about {untested:?}");
 }
 
+/// The longest of the tests that are run with a tick each second too.
+const SHORT: Span = Span::from_hours(15);
+
+/// All that was seen. When something was decided may differ by a tick.
+fn seen(report: &Report) -> Vec<(u32, &str, &str)> {
+    report.failures.iter().map(|f| (f.place.line, f.wanted.as_str(), f.found.as_str())).collect()
+}
+
+#[test]
+fn ticks_that_are_left_out_make_no_difference() {
+    let (texts, tests) = (rule_files(), test_files());
+    let mut compared = 0;
+    for file in tests.values() {
+        let rules = compiled(file, &texts).rules;
+        let last =
+            |trial: &Trial| trial.expect.iter().map(|e| e.at.since(trial.at)).max().unwrap_or_default();
+        for trial in file.trials.iter().filter(|trial| last(trial) <= SHORT) {
+            // Of what fails, too, every word must be the same.
+            let odd = Trial { mode: Some(Mode::Approve), ..trial.clone() };
+            for trial in [trial, &odd] {
+                let (few, all) = (run(&rules, trial), run_with(&rules, trial, Ticks::EachSecond));
+                assert_eq!(seen(&few), seen(&all), "{}", trial.name);
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared >= 40, "{compared}");
+}
+
 #[test]
 fn the_shipped_rules_make_one_set_without_a_warning_that_only_observes() {
     let texts = rule_files();
@@ -83,6 +113,24 @@ fn the_shipped_rules_make_one_set_without_a_warning_that_only_observes() {
 
 /// File, what is written there, and what stands there instead. Each must fail a test.
 const MUTATIONS: &[(&str, &str, &str)] = &[
+    ("gpu.yaml", "gpuUtil: below 5%", "gpuUtil: below 10%"),
+    ("gpu.yaml", "gpuUtil: below 5%", "gpuUtil: below 3%"),
+    ("gpu.yaml", "powerDraw: below 30%", "powerDraw: below 50%"),
+    ("gpu.yaml", "    powerDraw: below 30% of limit\n", ""),
+    ("gpu.yaml", "for: 30m", "for: 3h"),
+    ("gpu.yaml", "for: 30m", "for: 15m"),
+    ("gpu.yaml", "worthAtLeast: 1 USD", "worthAtLeast: 0.10 USD"),
+    ("gpu.yaml", "worthAtLeast: 1 USD", "worthAtLeast: 10 USD"),
+    ("gpu.yaml", "select: {nodepool: \"gpu-*\"}", "select: {all: true}"),
+    ("gpu.yaml", "except: {keep: awake}", "except: {keep: asleep}"),
+    ("gpu.yaml", "gpuAllocation: below 50%", "gpuAllocation: below 10%"),
+    ("spot.yaml", "[interruption, rebalance, capacity-reservation]", "[interruption, capacity-reservation]"),
+    ("spot.yaml", "[interruption, rebalance, capacity-reservation]", "[rebalance, capacity-reservation]"),
+    ("spot.yaml", "select: {nodepool: \"gpu-*\"}", "select: {nodepool: \"*\"}"),
+    ("spot.yaml", "    - drain\n", ""),
+    ("spot.yaml", "    - notify: {route: finops}\n", ""),
+    ("spot.yaml", "app: training", "app: serving"),
+    ("spot.yaml", "  mode: observe", "  mode: alert"),
     // Limits, and what is counted against them.
     ("tenants.yaml", "amount: 50 USD", "amount: 500 USD"),
     ("tenants.yaml", "amount: 50 USD", "amount: 5 USD"),
@@ -148,6 +196,12 @@ const MUTATIONS: &[(&str, &str, &str)] = &[
     ("mantle.yaml", "\"aws.bedrock_mantle\", ", ""),
     ("mantle.yaml", "amount: 0.01 USD", "amount: 10 USD"),
     ("mantle.yaml", "  onTrip:\n    - notify: {route: finops}\n", ""),
+    ("monthly.yaml", "waves: 50%", "waves: 25%"),
+    ("monthly.yaml", ", waves: 50% every 5m", ""),
+    ("training.yaml", "gpuHours: 400", "gpuHours: 4000"),
+    ("training.yaml", "gpuHours: 2000", "gpuHours: 200"),
+    ("training.yaml", "calendar: week", "calendar: month"),
+    ("training.yaml", "perEach: [team]", "perEach: [team, tenant]"),
     ("training.yaml", "limit: {amount: 500 USD}", "limit: {amount: 5000 USD}"),
     ("training.yaml", "Job/*", "Job/s*"),
     ("training.yaml", "charges: [gpu]", "charges: [gpu, tokens]"),

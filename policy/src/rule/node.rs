@@ -25,6 +25,24 @@ impl Spot {
     pub(super) const START: Self = Self { line: 1, column: 1, width: 1 };
 }
 
+impl Node {
+    /// Of a list its items.
+    pub(super) fn items(&self) -> Option<&[Self]> {
+        match &self.shape {
+            Shape::List(items) => Some(items),
+            _ => None,
+        }
+    }
+
+    /// Of a map its entries.
+    pub(super) fn entries(&self) -> Option<&[Entry]> {
+        match &self.shape {
+            Shape::Map(entries) => Some(entries),
+            _ => None,
+        }
+    }
+}
+
 /// A value in a document.
 #[derive(Clone, Debug)]
 pub(super) struct Node {

@@ -6,10 +6,12 @@ use crate::annotation::PAUSED_REPLICAS;
 use crate::decision::{Effect, Order};
 use crate::fact::{Fact, Observation, PriorState, Receipt, ReceiptOutcome};
 use crate::inventory::{
-    Inventory, InventoryChange, Namespace, ObjectKey, ObjectKind, ScaledObject, Workload,
+    Inventory, InventoryChange, Namespace, ObjectKey, ObjectKind, Pod, PodKey, ScaledObject, Workload,
 };
-use crate::rule::trial::{Answer, Answers, TrialObject};
+use crate::rule::trial::{Answer, Answers, Trial, TrialNode, TrialObject};
 use crate::time::{Span, Timestamp};
+
+use super::gpu;
 
 /// How long a write takes to be proven; nothing depends on it.
 const PROOF: Span = Span::from_millis(150);
@@ -17,13 +19,16 @@ const PROOF: Span = Span::from_millis(150);
 /// What exists, and how it answers.
 pub(super) struct Cluster {
     objects: BTreeMap<ObjectKey, TrialObject>,
+    nodes: Vec<TrialNode>,
     answers: Answers,
+    /// When the trial began; its pods had been ready for long.
+    since: Timestamp,
 }
 
 impl Cluster {
-    pub(super) fn new(objects: &[TrialObject], answers: &Answers) -> Self {
-        let objects = objects.iter().map(|object| (object.key.clone(), object.clone())).collect();
-        Self { objects, answers: answers.clone() }
+    pub(super) fn new(trial: &Trial) -> Self {
+        let objects = trial.objects.iter().map(|object| (object.key.clone(), object.clone())).collect();
+        Self { objects, nodes: trial.nodes.clone(), answers: trial.answers.clone(), since: trial.at }
     }
 
     /// All of it, as a list of the cluster gives it.
@@ -33,7 +38,9 @@ impl Cluster {
             all.namespaces.insert(object.key.namespace.clone(), namespace(&object.namespace_labels));
             all.scaled_objects.insert(object.key.clone(), scaled_object(object, false));
             all.workloads.insert(workload_of(&object.key), workload(object, object.replicas));
+            all.pods.extend(self.pod(object));
         }
+        all.nodes.extend(self.nodes.iter().map(|node| (node.name.clone(), gpu::node(node, self.since))));
         all
     }
 
@@ -66,7 +73,9 @@ impl Cluster {
         match named.map_or(self.answers.all, |(_, answer)| *answer) {
             Answer::Silent => Vec::new(),
             Answer::AlreadySo if !given_back => {
-                vec![receipt(ReceiptOutcome::AlreadySo { by: "somebody else".to_owned() })]
+                let mut facts = self.stopped(&order.target);
+                facts.push(receipt(ReceiptOutcome::AlreadySo { by: "somebody else".to_owned() }));
+                facts
             }
             Answer::NotStopped if !given_back => vec![receipt(ReceiptOutcome::NotStopped {
                 replicas: self.objects.get(&order.target).map(|object| object.replicas),
@@ -80,6 +89,25 @@ impl Cluster {
         }
     }
 
+    /// It is paused, and at zero.
+    fn stopped(&self, key: &ObjectKey) -> Vec<Fact> {
+        let Some(object) = self.objects.get(key) else { return Vec::new() };
+        let changes = [
+            InventoryChange::ScaledObject(key.clone(), scaled_object(object, true)),
+            InventoryChange::Workload(workload_of(key), workload(object, 0)),
+        ];
+        let pod = self.pod(object).map(|(key, _)| InventoryChange::PodGone(key));
+        changes.into_iter().chain(pod).map(Fact::Inventory).collect()
+    }
+
+    /// The pod of an object that is on a node, with its GPUs.
+    fn pod(&self, object: &TrialObject) -> Option<(PodKey, Pod)> {
+        let on = object.on.as_deref()?;
+        let before = self.objects.values().take_while(|other| other.key != object.key);
+        let taken = before.filter(|other| other.on.as_deref() == Some(on)).map(|other| other.gpus).sum();
+        Some(gpu::pod(object, on, taken, self.since))
+    }
+
     /// Does it, and proves it.
     fn obey(&self, order: &Order, at: Timestamp) -> Vec<Fact> {
         let receipt = |outcome| Fact::Receipt(Receipt { order: order.id, at, guard: Vec::new(), outcome });
@@ -90,10 +118,8 @@ impl Cluster {
         let workload_key = workload_of(&order.target);
         match &order.effect {
             Effect::PauseToZero => {
-                change(InventoryChange::ScaledObject(order.target.clone(), scaled_object(object, true)));
-                change(InventoryChange::Workload(workload_key, workload(object, 0)));
-                facts.insert(0, receipt(ReceiptOutcome::Prepared(prior(object, order))));
-                facts.insert(1, receipt(version("2")));
+                facts = vec![receipt(ReceiptOutcome::Prepared(prior(object, order))), receipt(version("2"))];
+                facts.extend(self.stopped(&order.target));
             }
             Effect::ReverseRaise { workload: raised } => {
                 change(InventoryChange::Workload(raised.clone(), workload(object, 0)));
@@ -101,6 +127,9 @@ impl Cluster {
             Effect::Restore { .. } => {
                 change(InventoryChange::ScaledObject(order.target.clone(), scaled_object(object, false)));
                 change(InventoryChange::Workload(workload_key, workload(object, object.replicas)));
+                if let Some((key, pod)) = self.pod(object) {
+                    change(InventoryChange::Pod(key, Box::new(pod)));
+                }
             }
         }
         let signs =
@@ -126,7 +155,7 @@ pub(super) fn namespace(labels: &[(Box<str>, Box<str>)]) -> Namespace {
 }
 
 /// Every object scales a Deployment of its own name.
-fn workload_of(key: &ObjectKey) -> ObjectKey {
+pub(super) fn workload_of(key: &ObjectKey) -> ObjectKey {
     ObjectKey { kind: ObjectKind::Deployment, ..key.clone() }
 }
 

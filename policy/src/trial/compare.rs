@@ -6,9 +6,11 @@ use std::fmt::Display;
 use crate::decision::{ArmingCause, Decision, DecisionKind, Effect, HoldState, Notice, Order};
 use crate::engine::{BreakerView, StateWanted, Survey, Wanted};
 use crate::explain::headline;
-use crate::money::Money;
+use crate::money::{Money, Unit};
 use crate::page::PageTopic;
 use crate::rule::trial::{ABSENT, Expectation, Expected, ExpectedBreaker, ExpectedNotice, ExpectedOrder};
+
+use crate::spot::Step;
 
 use super::Failure;
 use super::world::{World, is_about};
@@ -39,7 +41,6 @@ pub(super) fn compare(world: &World<'_>, expectation: &Expectation) -> Option<Fa
 }
 
 fn difference(world: &World<'_>, expected: &Expected) -> Difference {
-    let now = world.now();
     match expected {
         Expected::Breaker(wanted) => breaker(world, wanted),
         Expected::Orders(wanted) => {
@@ -49,19 +50,39 @@ fn difference(world: &World<'_>, expected: &Expected) -> Difference {
         }
         Expected::WouldStop(wanted) => {
             let trips = world.decisions.iter().filter_map(|d| match &d.kind {
-                DecisionKind::Tripped { targets, .. } => Some(targets),
+                DecisionKind::Tripped { targets, .. } | DecisionKind::Idle { targets, .. } => Some(targets),
                 _ => None,
             });
             sets("would stop", &texts(wanted), &trips.flatten().map(ToString::to_string).collect())
                 .map(|(wanted, found)| (wanted, found, why_not_ordered(world)))
         }
+        Expected::Idle(wanted) => {
+            let found = world.decisions.iter().filter_map(|d| match &d.kind {
+                DecisionKind::Idle { found, .. } => Some(found),
+                _ => None,
+            });
+            let found = found.flatten().map(|finding| finding.target.to_string());
+            sets("idle", &texts(wanted), &found.collect())
+                .map(|(wanted, found)| (wanted, found, last_decisions(world)))
+        }
+        Expected::Packable(wanted) => {
+            let plans = world.decisions.iter().filter_map(|d| match &d.kind {
+                DecisionKind::Packable { plan, .. } => Some(&plan.vacated),
+                _ => None,
+            });
+            let nodes = plans.flatten().map(|vacated| vacated.node.to_string());
+            sets("packable", &texts(wanted), &nodes.collect())
+                .map(|(wanted, found)| (wanted, found, last_decisions(world)))
+        }
+        Expected::Spot(wanted) => sets("spot", &texts(wanted), &spot(world))
+            .map(|(wanted, found)| (wanted, found, last_decisions(world))),
         Expected::Held(wanted) => sets("held", &texts(wanted), &held(world))
             .map(|(wanted, found)| (wanted, found, why_not_ordered(world))),
         Expected::Released(wanted) => {
-            let held = held(world);
             let back = world.orders.iter().filter(|o| matches!(o.effect, Effect::Restore { .. }));
-            let back = back.map(|o| o.target.to_string()).filter(|target| !held.contains(target));
-            sets("released", &texts(wanted), &back.collect())
+            // What is given back is held no more: a hold goes with its proof.
+            let back = back.filter(|order| world.engine.hold_view(&order.target).is_none());
+            sets("released", &texts(wanted), &back.map(|order| order.target.to_string()).collect())
                 .map(|(wanted, found)| (wanted, found, last_decisions(world)))
         }
         Expected::Notices(wanted) => notices(world, wanted),
@@ -73,33 +94,39 @@ fn difference(world: &World<'_>, expected: &Expected) -> Difference {
             sets("pages", &texts(wanted), &pages.collect())
                 .map(|(wanted, found)| (wanted, found, page_details(world)))
         }
-        Expected::Spend { tenant, model, amount } => {
-            let is = |wanted: &Option<Box<str>>, value: Option<&str>| {
-                wanted.is_none() || wanted.as_deref() == value
-            };
-            let view = world.engine.view(now);
-            let spent =
-                view.spend.iter().filter(|s| is(tenant, s.tenant.as_deref()) && is(model, Some(&s.model)));
-            let sum = spent.fold(Money::ZERO, |sum, s| sum.saturating_add(s.amount));
-            let of = |what: &str, name: &Option<Box<str>>| {
-                name.as_ref().map_or(String::new(), |n| format!(", {what} {n}"))
-            };
-            (sum != *amount).then(|| {
-                let who = format!("{}{}", of("tenant", tenant), of("model", model));
-                let all = view.spend.iter().map(|s| {
-                    let tenant = s.tenant.as_deref().unwrap_or("unattributed");
-                    format!("{} of {tenant} on {}", s.amount, s.model)
-                });
-                (format!("spend {}{who}", amount.exact()), sum.exact(), all.collect())
-            })
-        }
+        Expected::Spend { tenant, model, amount } => spend(world, tenant, model, *amount),
     }
+}
+
+fn spend(
+    world: &World<'_>,
+    tenant: &Option<Box<str>>,
+    model: &Option<Box<str>>,
+    amount: Money,
+) -> Difference {
+    let is = |wanted: &Option<Box<str>>, value: Option<&str>| wanted.is_none() || wanted.as_deref() == value;
+    let view = world.engine.view(world.now());
+    let spent = view.spend.iter().filter(|s| is(tenant, s.tenant.as_deref()) && is(model, Some(&s.model)));
+    let sum = spent.fold(Money::ZERO, |sum, s| sum.saturating_add(s.amount));
+    let of = |what: &str, name: &Option<Box<str>>| {
+        name.as_ref().map_or(String::new(), |n| format!(", {what} {n}"))
+    };
+    differ((Unit::Usd, sum), (Unit::Usd, amount)).then(|| {
+        let who = format!("{}{}", of("tenant", tenant), of("model", model));
+        let all = view.spend.iter().map(|s| {
+            let tenant = s.tenant.as_deref().unwrap_or("unattributed");
+            format!("{} of {tenant} on {}", s.amount, s.model)
+        });
+        (format!("spend {}{who}", amount.exact()), sum.exact(), all.collect())
+    })
 }
 
 fn breaker(world: &World<'_>, wanted: &ExpectedBreaker) -> Difference {
     let now = world.now();
     let view = world.engine.breaker(&wanted.name, now);
-    let why = why_of(world, &wanted.name);
+    // A breaker that has become clear again has no why.
+    let is_clear = view.as_ref().is_none_or(|view| &*view.state == "Clear");
+    let why = if is_clear { None } else { why_of(world, &wanted.name) };
     let differs = match &view {
         None => wanted.state != Some(ABSENT),
         Some(view) => {
@@ -107,8 +134,8 @@ fn breaker(world: &World<'_>, wanted: &ExpectedBreaker) -> Difference {
             let reason = wanted.why.is_some_and(|word| why != Some(word));
             let counts = wanted.trips.is_some_and(|n| n != u32::from(view.trips))
                 || wanted.unpriced.is_some_and(|n| u64::from(n) != view.unpriced);
-            let money = wanted.sum.is_some_and(|sum| sum != view.sum)
-                || wanted.limit.is_some_and(|limit| limit != view.limit);
+            let money = wanted.sum.is_some_and(|sum| differ(sum, (view.unit, view.sum)))
+                || wanted.limit.is_some_and(|limit| differ(limit, (view.unit, view.limit)));
             state || reason || counts || money
         }
     };
@@ -127,13 +154,25 @@ fn wanted_in_words(wanted: &ExpectedBreaker) -> String {
     let parts = [
         wanted.state.map(ToOwned::to_owned),
         said("why", wanted.why.map(ToOwned::to_owned)),
-        said("sum", wanted.sum.map(Money::exact)),
-        said("limit", wanted.limit.map(Money::exact)),
+        said("sum", wanted.sum.map(exact)),
+        said("limit", wanted.limit.map(exact)),
         said("trips", wanted.trips.map(|n| n.to_string())),
         said("unpriced", wanted.unpriced.map(|n| n.to_string())),
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     format!("{} {}", wanted.name, parts.join(", "))
+}
+
+/// A millionth of a unit, in which amounts are compared: time that is parted into calls has no whole hours.
+const MILLIONTH: i128 = 1_000_000;
+
+fn differ((unit, one): (Unit, Money), (other_unit, other): (Unit, Money)) -> bool {
+    unit != other_unit || one.saturating_sub(other).picos().saturating_abs() >= MILLIONTH
+}
+
+/// With every digit: what differs by less than a cent differs.
+fn exact((unit, amount): (Unit, Money)) -> String {
+    unit.exact(amount)
 }
 
 fn breaker_in_words(view: &BreakerView, why: Option<&str>) -> String {
@@ -142,8 +181,8 @@ fn breaker_in_words(view: &BreakerView, why: Option<&str>) -> String {
     format!(
         "{}{why}, sum {}, limit {}, trips {}{unpriced}",
         view.state,
-        view.sum.exact(),
-        view.limit.exact(),
+        view.unit.exact(view.sum),
+        view.unit.exact(view.limit),
         view.trips
     )
 }
@@ -231,13 +270,24 @@ fn page_details(world: &World<'_>) -> Vec<String> {
     details.take(NAMED).collect()
 }
 
+/// What spot policies would do, without by when.
+fn spot(world: &World<'_>) -> BTreeSet<String> {
+    let mut would = BTreeSet::new();
+    for decision in &world.decisions {
+        let DecisionKind::Spot(spot) = &decision.kind else { continue };
+        if spot.plan.steps.is_empty() {
+            would.insert(format!("{} nothing", spot.node));
+        }
+        let acts = spot.plan.steps.iter().map(Step::in_words);
+        would.extend(acts.map(|act| format!("{} {}", spot.node, act.split(" by ").next().unwrap_or(&act))));
+    }
+    would
+}
+
+/// What was seen to be stopped, and is kept so.
 fn held(world: &World<'_>) -> BTreeSet<String> {
     let holds = world.engine.view(world.now()).holds;
-    holds
-        .into_iter()
-        .filter(|hold| !matches!(hold.state, HoldState::Restoring | HoldState::Released))
-        .map(|hold| hold.target)
-        .collect()
+    holds.into_iter().filter(|hold| hold.state == HoldState::Verified).map(|hold| hold.target).collect()
 }
 
 fn as_expected(order: &Order) -> ExpectedOrder {

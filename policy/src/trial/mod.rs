@@ -10,6 +10,7 @@
 
 mod cluster;
 mod compare;
+mod gpu;
 mod usage;
 mod world;
 
@@ -64,14 +65,32 @@ enum Event {
     Fact(usize),
     /// A call of a fact.
     Call(usize, u32),
+    /// A sample of GPUs.
+    Sample(usize),
     /// An expectation.
     Look(usize),
+}
+
+/// How often the engine is ticked where nothing happens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ticks {
+    /// Each second around decisions and while a breaker waits, else each minute.
+    #[default]
+    AsNeeded,
+    /// Each second, as in the daemon.
+    EachSecond,
 }
 
 /// Runs a trial with its rules. The same trial gives the same report.
 #[must_use]
 pub fn run(rules: &RuleSet, trial: &Trial) -> Report {
-    let mut world = World::new(rules, trial);
+    run_with(rules, trial, Ticks::AsNeeded)
+}
+
+/// The same, with so many ticks: for those who doubt that the others make no difference.
+#[must_use]
+pub fn run_with(rules: &RuleSet, trial: &Trial, ticks: Ticks) -> Report {
+    let mut world = World::new(rules, trial, ticks);
     let mut failures = Vec::new();
     let events = events(trial);
     let mut rest = events.as_slice();
@@ -99,6 +118,12 @@ fn events(trial: &Trial) -> Vec<(Timestamp, Event)> {
                 let heard = |at: Timestamp| heard_at(trial, &usage.source, at.plus(usage.late));
                 events.extend(calls.map(|(call, at)| (heard(at), Event::Call(number, call))));
             }
+            TrialFactKind::Gpus(gpus) => {
+                let samples = 0..gpus.samples();
+                let at = |sample| fact.at.plus(Span::from_millis(gpus.every.millis().saturating_mul(sample)));
+                events.extend(samples.map(|sample| (at(i64::from(sample)), Event::Sample(number))));
+            }
+            TrialFactKind::Spot { late, .. } => events.push((fact.at.plus(*late), Event::Fact(number))),
             _ => events.push((fact.at, Event::Fact(number))),
         }
     }
@@ -128,7 +153,7 @@ fn silences<'t>(trial: &'t Trial, of: &'t str) -> impl Iterator<Item = (Timestam
 }
 
 fn happen(world: &mut World<'_>, trial: &Trial, now: &[(Timestamp, Event)], failures: &mut Vec<Failure>) {
-    let mut calls = Vec::new();
+    let (mut calls, mut samples) = (Vec::new(), Vec::new());
     let mut looks: Vec<&Expectation> = Vec::new();
     for (_, event) in now {
         match event {
@@ -138,10 +163,12 @@ fn happen(world: &mut World<'_>, trial: &Trial, now: &[(Timestamp, Event)], fail
                 failures.extend(world.happen(fact));
             }
             Event::Call(number, call) => calls.push((*number, *call)),
+            Event::Sample(number) => samples.push(*number),
             Event::Look(number) => looks.push(&trial.expect[*number]),
         }
     }
     world.charge(&calls);
+    world.sample(&samples);
     if looks.is_empty() {
         return;
     }

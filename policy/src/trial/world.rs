@@ -12,10 +12,11 @@ use crate::id::DecisionId;
 use crate::inventory::InventoryChange;
 use crate::rule::trial::{Trial, TrialCommand, TrialFact, TrialFactKind, TrialQuantity};
 use crate::rule::{Mode, RuleSet};
+use crate::spot::HostChange;
 use crate::time::{Span, Timestamp};
 
 use super::cluster::{Cluster, namespace};
-use super::{Failure, silences, usage};
+use super::{Failure, Ticks, gpu, silences, usage};
 
 /// Nothing outside brings an id, so there is nothing to keep from anybody.
 const KEY: IdKey = IdKey([0, 0]);
@@ -31,6 +32,7 @@ const ROUNDS: usize = 16;
 
 pub(super) struct World<'t> {
     trial: &'t Trial,
+    ticks: Ticks,
     pub(super) engine: Engine,
     clock: Clock,
     cluster: Cluster,
@@ -47,19 +49,23 @@ pub(super) struct World<'t> {
 }
 
 impl<'t> World<'t> {
-    pub(super) fn new(rules: &RuleSet, trial: &'t Trial) -> Self {
+    pub(super) fn new(rules: &RuleSet, trial: &'t Trial, ticks: Ticks) -> Self {
         let mut rules = rules.clone();
         if let Some(mode) = trial.mode {
             rules.budgets.iter_mut().for_each(|budget| budget.mode = mode);
+            rules.idle.iter_mut().for_each(|policy| policy.mode = mode);
+            // Nothing of these is carried out, whatever the mode.
+            rules.spot.iter_mut().for_each(|policy| policy.mode = mode.min(Mode::Alert));
         }
         let is_amount = |fact: &TrialFact| matches!(&fact.kind, TrialFactKind::Usage(u) if matches!(u.what, TrialQuantity::Amount(_)));
         if trial.facts.iter().any(is_amount) {
             usage::price_dollars(&mut rules);
         }
-        let cluster = Cluster::new(&trial.objects, &trial.answers);
+        let cluster = Cluster::new(trial);
         let there = Fact::Inventory(InventoryChange::Snapshot(cluster.inventory()));
         let mut world = Self {
             trial,
+            ticks,
             engine: Engine::new(Settings::new(KEY, "test")),
             clock: Clock { wall: trial.at, mono: 0 },
             cluster,
@@ -72,7 +78,8 @@ impl<'t> World<'t> {
             refused: BTreeSet::new(),
         };
         let started = Fact::Started(Posture { ceiling: Mode::Enforce, because: None });
-        world.take(&[started, Fact::Rules(Box::new(rules)), there]);
+        let hosts = Fact::Hosts(HostChange::All(trial.nodes.iter().map(gpu::host).collect()));
+        world.take(&[started, Fact::Rules(Box::new(rules)), there, hosts]);
         world
     }
 
@@ -101,7 +108,8 @@ impl<'t> World<'t> {
     fn next_tick(&mut self) -> Timestamp {
         let (engine, now) = (&self.engine, self.clock.wall);
         self.waiting.retain(|name| engine.breaker(name, now).is_some_and(|b| &*b.state == "Arming"));
-        let closely = now < self.closely_until || !self.waiting.is_empty();
+        let always = self.ticks == Ticks::EachSecond;
+        let closely = always || now < self.closely_until || !self.waiting.is_empty();
         let step = if closely { 1_000 } else { 60_000 };
         let due = now.max(self.ticked_at.plus(Span::from_millis(1)));
         due.plus(Span::from_millis(due.millis().saturating_neg().rem_euclid(step)))
@@ -134,10 +142,23 @@ impl<'t> World<'t> {
         self.take(&facts);
     }
 
+    /// What exporters say of GPUs at this instant.
+    pub(super) fn sample(&mut self, numbers: &[usize]) {
+        let now = self.now();
+        let facts = numbers.iter().filter_map(|number| match &self.trial.facts[*number].kind {
+            TrialFactKind::Gpus(gpus) => Some(Fact::Gpus(gpu::batch(gpus, &self.trial.nodes, now))),
+            _ => None,
+        });
+        let facts: Vec<Fact> = facts.collect();
+        if !facts.is_empty() {
+            self.take(&facts);
+        }
+    }
+
     /// Any fact but usage. A command that is refused is a failure: what comes after it is not what was meant.
     pub(super) fn happen(&mut self, fact: &TrialFact) -> Option<Failure> {
         match &fact.kind {
-            TrialFactKind::Usage(_) | TrialFactKind::Silence { .. } => {}
+            TrialFactKind::Usage(_) | TrialFactKind::Gpus(_) | TrialFactKind::Silence { .. } => {}
             TrialFactKind::Namespace { name, labels } => {
                 self.take(&[Fact::Inventory(InventoryChange::Namespace(name.clone(), namespace(labels)))]);
             }
@@ -151,6 +172,13 @@ impl<'t> World<'t> {
             }
             TrialFactKind::Broken { source, because } => {
                 let state = SourceState::Broken(because.to_string());
+                self.take(&[Fact::Health(SourceHealth { source: source.clone(), state })]);
+            }
+            TrialFactKind::Spot { on, kind, .. } => {
+                self.take(&[Fact::Spot(gpu::notice(on, *kind, fact))]);
+            }
+            TrialFactKind::Traffic { source, signal } => {
+                let state = SourceState::TrafficSeenElsewhere(signal.to_string());
                 self.take(&[Fact::Health(SourceHealth { source: source.clone(), state })]);
             }
             TrialFactKind::Command(command) => return self.command(fact, command),

@@ -9,14 +9,14 @@ use super::super::node::{Node, Shape, SourceFile, Spot};
 use super::super::read::{Fields, Keys, Sink, all_of};
 use super::{
     Answer, Answers, Expectation, MOST_CALLS_IN_ALL, NamedFile, Trial, TrialFact, TrialFactKind, TrialFile,
-    TrialObject,
+    TrialNode, TrialObject,
 };
-use super::{expect, fact, value};
+use super::{expect, fact, gpu, value};
 use crate::time::Timestamp;
 
 const DOCUMENT: Keys = Keys::of(&["rules", "prices", "tests"]);
-const TEST: Keys = Keys::of(&["name", "at", "mode", "receipts", "objects", "facts", "expect"]);
-const OBJECT: Keys = Keys::of(&["scaledObject", "labels", "namespaceLabels", "replicas"]);
+const TEST: Keys = Keys::of(&["name", "at", "mode", "receipts", "nodes", "objects", "facts", "expect"]);
+const OBJECT: Keys = Keys::of(&["scaledObject", "labels", "namespaceLabels", "replicas", "on", "gpus"]);
 
 const MODES: [(&str, Mode); 4] = [
     (Mode::Observe.word(), Mode::Observe),
@@ -128,11 +128,13 @@ fn trial(node: &Node, sink: &mut Sink<'_>) -> Option<Trial> {
         .get("mode")
         .map_or(Some(None), |n| sink.word(n, "`mode`", Kind::UnknownMode, &MODES).map(Some));
     let answers = fields.get("receipts").map_or(Some(Answers::default()), |n| answers(n, sink));
+    let nodes = fields.get("nodes").map_or(Some(Vec::new()), |n| nodes(n, sink));
     let objects = fields.get("objects").map_or(Some(Vec::new()), |n| objects(n, sink));
     // Without its beginning no instant of a test can be told; all else is read, for its mistakes.
     let begin = at.unwrap_or_default();
     let facts = fields.get("facts").map_or(Some(Vec::new()), |n| facts(n, begin, sink));
     let expect = expectations(&fields, begin, facts.as_deref().unwrap_or_default(), sink);
+    refuse_strange_nodes(&fields, nodes.as_deref(), sink);
     let (name, place) = name?;
     Some(Trial {
         name: name.into(),
@@ -140,6 +142,7 @@ fn trial(node: &Node, sink: &mut Sink<'_>) -> Option<Trial> {
         at: at?,
         mode: mode?,
         answers: answers?,
+        nodes: nodes?,
         objects: objects?,
         facts: facts?,
         expect: expect?,
@@ -170,6 +173,35 @@ fn answers(node: &Node, sink: &mut Sink<'_>) -> Option<Answers> {
         Some((object?, answer?))
     }))?;
     Some(Answers { all: Answer::default(), of })
+}
+
+/// A node that an object is on, or whose GPUs are looked at, must be there.
+fn refuse_strange_nodes(fields: &Fields<'_>, nodes: Option<&[TrialNode]>, sink: &mut Sink<'_>) {
+    let Some(nodes) = nodes else { return };
+    let items = ["objects", "facts"].into_iter().filter_map(|key| fields.get(key)).filter_map(Node::items);
+    for entry in items.flatten().filter_map(Node::entries).flatten() {
+        let named = match entry.key.as_str() {
+            "on" => Some(&entry.value),
+            "gpus" | "spot" => {
+                entry.value.entries().and_then(|inner| inner.iter().find(|e| e.key == "on")).map(|e| &e.value)
+            }
+            _ => None,
+        };
+        if let Some(Node { spot, shape: Shape::Text(name) }) = named
+            && !nodes.iter().any(|node| *node.name == **name)
+        {
+            let help = match sink.meant(name, nodes.iter().map(|node| &*node.name)) {
+                Some(close) => format!("did you mean `{close}`?"),
+                None => format!("write it under `nodes`, `nodes: [{{node: {name}, gpus: 1}}]`"),
+            };
+            sink.error(Kind::BadObject, *spot, format!("there is no node `{name}`"), help);
+        }
+    }
+}
+
+fn nodes(node: &Node, sink: &mut Sink<'_>) -> Option<Vec<TrialNode>> {
+    let items = bounded(node, "`nodes`", "nodes: [{node: gpu-1, instanceType: g5.xlarge}]", sink)?;
+    all_of(items.iter().map(|item| gpu::node(item, sink)))
 }
 
 fn objects(node: &Node, sink: &mut Sink<'_>) -> Option<Vec<TrialObject>> {
@@ -206,7 +238,16 @@ pub(super) fn object(node: &Node, sink: &mut Sink<'_>) -> Option<TrialObject> {
         .get("namespaceLabels")
         .map_or(Some(Vec::new()), |n| value::labels(n, "`namespaceLabels`", sink));
     let replicas = fields.get("replicas").map_or(Some(1), |n| sink.count(n, "`replicas`", 0, 100_000));
-    Some(TrialObject { key: key?, labels: labels?, namespace_labels: namespace_labels?, replicas: replicas? })
+    let on = fields.get("on").map_or(Some(None), |n| sink.text(n, "`on`").map(|text| Some(text.into())));
+    let gpus = fields.get("gpus").map_or(Some(1), |n| sink.count(n, "`gpus`", 0, 64));
+    Some(TrialObject {
+        key: key?,
+        labels: labels?,
+        namespace_labels: namespace_labels?,
+        replicas: replicas?,
+        on: on?,
+        gpus: gpus?,
+    })
 }
 
 fn facts(node: &Node, start: Timestamp, sink: &mut Sink<'_>) -> Option<Vec<TrialFact>> {
@@ -214,6 +255,7 @@ fn facts(node: &Node, start: Timestamp, sink: &mut Sink<'_>) -> Option<Vec<Trial
     let facts = all_of(items.iter().map(|item| fact::read(item, start, sink)))?;
     let calls = facts.iter().map(|fact| match &fact.kind {
         TrialFactKind::Usage(usage) => u64::from(usage.calls()),
+        TrialFactKind::Gpus(gpus) => u64::from(gpus.samples()),
         _ => 1,
     });
     let calls: u64 = calls.sum();

@@ -10,10 +10,13 @@ use super::{
 use crate::time::Timestamp;
 
 /// What an item can be about, each with the further keys that it takes.
-const SUBJECTS: [(&str, Keys); 8] = [
+const SUBJECTS: [(&str, Keys); 11] = [
     ("breaker", Keys::of(&["at", "breaker", "state", "why", "sum", "limit", "trips", "unpriced"])),
     ("orders", Keys::of(&["at", "orders"])),
     ("wouldStop", Keys::of(&["at", "wouldStop"])),
+    ("idle", Keys::of(&["at", "idle"])),
+    ("packable", Keys::of(&["at", "packable"])),
+    ("spot", Keys::of(&["at", "spot"])),
     ("held", Keys::of(&["at", "held"])),
     ("released", Keys::of(&["at", "released"])),
     ("notices", Keys::of(&["at", "notices"])),
@@ -38,6 +41,9 @@ pub(super) fn read(
         "breaker" => breaker(&fields, &entry.value, sink),
         "orders" => orders(&entry.value, sink).map(Expected::Orders),
         "wouldStop" => value::objects(&entry.value, "`wouldStop`", sink).map(Expected::WouldStop),
+        "idle" => names(&entry.value, "`idle`", "[Deployment/ml/serve]", sink).map(Expected::Idle),
+        "packable" => names(&entry.value, "`packable`", "[gpu-1]", sink).map(Expected::Packable),
+        "spot" => names(&entry.value, "`spot`", "[gpu-1 drain]", sink).map(Expected::Spot),
         "held" => value::objects(&entry.value, "`held`", sink).map(Expected::Held),
         "released" => value::objects(&entry.value, "`released`", sink).map(Expected::Released),
         "notices" => notices(&entry.value, sink).map(Expected::Notices),
@@ -45,6 +51,11 @@ pub(super) fn read(
         _ => spend(&fields, &entry.value, sink),
     };
     Some((at?, Expectation { at: start, place: sink.place(entry.spot), what: what? }))
+}
+
+fn names(node: &Node, what: &str, example: &str, sink: &mut Sink<'_>) -> Option<Vec<Box<str>>> {
+    let texts = sink.texts(node, what, example)?;
+    Some(texts.into_iter().map(|(text, _)| text.into()).collect())
 }
 
 fn subject(entries: &[Entry], node: &Node, sink: &mut Sink<'_>) -> Option<(&'static str, &'static Keys)> {
@@ -78,8 +89,8 @@ fn breaker(fields: &Fields<'_>, node: &Node, sink: &mut Sink<'_>) -> Option<Expe
     let name = sink.text(node, "`breaker`");
     let state = optional(fields, "state", sink, |n, sink| word(n, "`state`", &STATES, sink));
     let why = optional(fields, "why", sink, |n, sink| word(n, "`why`", &WHYS, sink));
-    let sum = optional(fields, "sum", sink, |n, sink| sink.money(n, "`sum`"));
-    let limit = optional(fields, "limit", sink, |n, sink| sink.money(n, "`limit`"));
+    let sum = optional(fields, "sum", sink, |n, sink| value::measured(n, "`sum`", sink));
+    let limit = optional(fields, "limit", sink, |n, sink| value::measured(n, "`limit`", sink));
     let trips = optional(fields, "trips", sink, |n, sink| sink.count(n, "`trips`", 0, 65_535));
     let unpriced = optional(fields, "unpriced", sink, |n, sink| sink.count(n, "`unpriced`", 0, u32::MAX));
     let expected = ExpectedBreaker {

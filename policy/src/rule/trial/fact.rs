@@ -3,7 +3,7 @@
 use super::super::diagnose::{DiagnosticKind as Kind, one_of};
 use super::super::node::{Entry, Node};
 use super::super::read::{Keys, Sink};
-use super::{TrialCommand, TrialFact, TrialFactKind, document, usage, value};
+use super::{TrialCommand, TrialFact, TrialFactKind, document, gpu, usage, value};
 use crate::money::Percent;
 use crate::time::{Span, Timestamp};
 
@@ -11,14 +11,17 @@ use crate::time::{Span, Timestamp};
 type Reader = fn(&Node, &mut Sink<'_>) -> Option<TrialFactKind>;
 
 /// The kinds of fact. What gets a kind here gets its arm in the runner too.
-const KINDS: [(&str, Reader); 13] = [
+const KINDS: [(&str, Reader); 16] = [
     ("usage", |n, s| usage::tokens(n, s).map(|u| TrialFactKind::Usage(Box::new(u)))),
     ("instance", |n, s| usage::instance(n, s).map(|u| TrialFactKind::Usage(Box::new(u)))),
+    ("gpus", |n, s| gpu::gpus(n, s).map(TrialFactKind::Gpus)),
+    ("spot", gpu::spot),
     ("namespace", namespace),
     ("object", |n, s| document::object(n, s).map(TrialFactKind::Object)),
     ("gone", |n, s| value::object(n, "`gone`", s).map(TrialFactKind::Gone)),
     ("silence", silence),
     ("broken", broken),
+    ("traffic", traffic),
     ("approve", |n, s| breaker(n, "`approve`", s).map(TrialCommand::Approve).map(TrialFactKind::Command)),
     ("trip", |n, s| breaker(n, "`trip`", s).map(TrialCommand::Trip).map(TrialFactKind::Command)),
     ("reset", reset),
@@ -94,6 +97,22 @@ fn broken(node: &Node, sink: &mut Sink<'_>) -> Option<TrialFactKind> {
     let source = source.and_then(|n| sink.text(n, "`source`"));
     let because = fields.get("because").map_or(Some("it cannot be read"), |n| sink.text(n, "`because`"));
     Some(TrialFactKind::Broken { source: source?.into(), because: because?.into() })
+}
+
+const TRAFFIC: Keys = Keys::of(&["source", "signal"]);
+
+fn traffic(node: &Node, sink: &mut Sink<'_>) -> Option<TrialFactKind> {
+    let fields = sink.object(
+        node,
+        "`traffic`",
+        "{source: bedrock-log, signal: CloudWatch counts 40 calls}",
+        &TRAFFIC,
+    )?;
+    let source = fields.required("source", "write the source that is silent, `source: bedrock-log`", sink);
+    let source = source.and_then(|n| sink.text(n, "`source`"));
+    let signal =
+        fields.get("signal").map_or(Some("something else counts calls"), |n| sink.text(n, "`signal`"));
+    Some(TrialFactKind::Traffic { source: source?.into(), signal: signal?.into() })
 }
 
 const RESET: Keys = Keys::of(&["breaker", "more"]);

@@ -9,13 +9,16 @@
 mod document;
 mod expect;
 mod fact;
+mod gpu;
 mod link;
 mod usage;
 mod value;
 
+use crate::gpu::{Sharing, Signals};
 use crate::inventory::ObjectKey;
-use crate::money::{Money, Percent};
+use crate::money::{Money, Percent, Unit};
 use crate::price::{Tier, TokenCounts};
+use crate::spot::SpotKind;
 use crate::time::{Span, Timestamp};
 
 use super::diagnose::Diagnostics;
@@ -61,6 +64,8 @@ pub struct Trial {
     pub mode: Option<Mode>,
     /// What the cluster answers to orders.
     pub answers: Answers,
+    /// Nodes that exist from the beginning.
+    pub nodes: Vec<TrialNode>,
     /// What exists from the beginning.
     pub objects: Vec<TrialObject>,
     /// What happens, in the order in which it was written.
@@ -105,6 +110,55 @@ pub struct TrialObject {
     pub namespace_labels: Vec<(Box<str>, Box<str>)>,
     /// Replicas of what it scales.
     pub replicas: u32,
+    /// Node on which a pod of it has GPUs.
+    pub on: Option<Box<str>>,
+    /// How many of them.
+    pub gpus: u32,
+}
+
+/// A node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrialNode {
+    /// Its name.
+    pub name: Box<str>,
+    /// Karpenter's NodePool.
+    pub nodepool: Box<str>,
+    /// EC2 instance type.
+    pub instance_type: Box<str>,
+    /// `on-demand` or `spot`.
+    pub capacity_type: Box<str>,
+    /// AWS region.
+    pub region: Box<str>,
+    /// GPUs in it.
+    pub gpus: u32,
+    /// Its labels.
+    pub labels: Vec<(Box<str>, Box<str>)>,
+}
+
+/// What an exporter says of the GPUs of a node, sample by sample.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrialGpus {
+    /// The node.
+    pub on: Box<str>,
+    /// One of its GPUs, counted from 0; all of them where there is none.
+    pub gpu: Option<u32>,
+    /// What the samples are of.
+    pub sharing: Sharing,
+    /// What they say, the same all the time.
+    pub signals: Signals,
+    /// For how long.
+    pub over: Span,
+    /// How far apart.
+    pub every: Span,
+}
+
+impl TrialGpus {
+    /// How many samples there are of one GPU.
+    #[must_use]
+    pub fn samples(&self) -> u32 {
+        let samples = self.over.millis().checked_div(self.every.millis()).unwrap_or(0).max(1);
+        u32::try_from(samples).unwrap_or(u32::MAX)
+    }
 }
 
 /// Something that happens.
@@ -124,6 +178,8 @@ impl TrialFact {
     pub fn end(&self) -> Timestamp {
         match &self.kind {
             TrialFactKind::Usage(usage) => self.at.plus(usage.over).plus(usage.late),
+            TrialFactKind::Gpus(gpus) => self.at.plus(gpus.over),
+            TrialFactKind::Spot { late, .. } => self.at.plus(*late),
             TrialFactKind::Silence { span, .. } => self.at.plus(*span),
             _ => self.at,
         }
@@ -135,6 +191,17 @@ impl TrialFact {
 pub enum TrialFactKind {
     /// Somebody uses something that costs money.
     Usage(Box<TrialUsage>),
+    /// GPUs are looked at.
+    Gpus(TrialGpus),
+    /// AWS says that it will take a node away.
+    Spot {
+        /// The node.
+        on: Box<str>,
+        /// What it says.
+        kind: SpotKind,
+        /// How much later than it was said it is heard.
+        late: Span,
+    },
     /// A namespace has these labels from now on, and no others.
     Namespace {
         /// Its name.
@@ -160,6 +227,13 @@ pub enum TrialFactKind {
         source: Box<str>,
         /// For people.
         because: Box<str>,
+    },
+    /// A source is silent although something else shows that there is usage.
+    Traffic {
+        /// The source.
+        source: Box<str>,
+        /// What shows it, for people.
+        signal: Box<str>,
     },
     /// A person says something.
     Command(TrialCommand),
@@ -275,6 +349,12 @@ pub enum Expected {
     Orders(Vec<ExpectedOrder>),
     /// All that trips named to be stopped since the beginning, also where the mode ordered nothing.
     WouldStop(Vec<ObjectKey>),
+    /// All that was found idle since the beginning, `Deployment/ml/serve` or `Node/gpu-1`.
+    Idle(Vec<Box<str>>),
+    /// What spot policies would do, since the beginning: `gpu-1 drain`, or `gpu-1 nothing`.
+    Spot(Vec<Box<str>>),
+    /// Nodes that a plan could empty, since the beginning.
+    Packable(Vec<Box<str>>),
     /// All that is held.
     Held(Vec<ObjectKey>),
     /// All that was given back since the beginning and is not held again.
@@ -304,9 +384,9 @@ pub struct ExpectedBreaker {
     /// Why it is in that state: one of [`WHYS`].
     pub why: Option<&'static str>,
     /// Sum in its window.
-    pub sum: Option<Money>,
+    pub sum: Option<(Unit, Money)>,
     /// Limit in its window.
-    pub limit: Option<Money>,
+    pub limit: Option<(Unit, Money)>,
     /// Trips in its window.
     pub trips: Option<u32>,
     /// Usage without a price in its window.

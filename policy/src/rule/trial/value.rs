@@ -5,6 +5,7 @@ use super::super::node::{Node, Shape};
 use super::super::read::{Sink, all_of};
 use super::LONGEST_TRIAL;
 use crate::inventory::{ObjectKey, ObjectKind};
+use crate::money::{Money, Unit};
 use crate::time::{Span, Timestamp};
 
 /// What the letters behind a count mean.
@@ -49,6 +50,22 @@ fn parse_count(text: &str) -> Option<u64> {
         total = total.checked_add(u64::from(digit.saturating_sub(b'0')).checked_mul(worth)?)?;
     }
     Some(total)
+}
+
+/// An amount of what budgets count: `50 USD`, `900M tokens`, `12.5 GPU hours`.
+pub(super) fn measured(node: &Node, what: &str, sink: &mut Sink<'_>) -> Option<(Unit, Money)> {
+    let text = sink.text(node, what)?;
+    for (unit, suffix) in [(Unit::Tokens, "tokens"), (Unit::GpuHours, "GPU hours")] {
+        if text.ends_with(suffix) {
+            let amount = unit.read(text);
+            if amount.is_none() {
+                let help = "write for example `900M tokens` or `12.5 GPU hours`";
+                sink.error(Kind::BadAmount, node.spot, format!("{what} cannot be `{text}`"), help);
+            }
+            return Some((unit, amount?));
+        }
+    }
+    Some((Unit::Usd, sink.money(node, what)?))
 }
 
 /// An instant: `+10m` after the trial's `at`, or one of its own.
