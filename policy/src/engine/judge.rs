@@ -272,12 +272,6 @@ impl Engine {
         self.judge_new_window(slot, out);
     }
 
-    /// Whether something was charged to a window that has not begun: time alone begins it.
-    fn has_early(&self, slot: u32) -> bool {
-        let (hot, cold) = (&self.hot[slot as usize], &self.cold[slot as usize]);
-        cold.side.as_ref().is_some_and(|side| side.windows.range(hot.window.end..).next().is_some())
-    }
-
     /// Facts that came a little before midnight for the new day may already warn.
     fn judge_new_window(&mut self, slot: u32, out: &mut Outcome) {
         if self.hot[slot as usize].facts > 0 {

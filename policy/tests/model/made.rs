@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use crate::common::calendar::Unit;
-use crate::common::{Row, Used, at};
+use crate::ground::calendar::Unit;
+use crate::ground::{Row, Used, at};
 use crate::rule::{Back, Is, Override, Rule, Time};
 
 const MINUTE: i64 = 60_000;

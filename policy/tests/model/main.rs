@@ -1,7 +1,8 @@
 //! The engine against a slow model of it that is written separately and is obviously right.
 
-#[path = "../common/mod.rs"]
-mod common;
+mod breaker;
+#[path = "../ground/mod.rs"]
+mod ground;
 mod made;
 mod rule;
 mod side_by_side;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use crate::common::calendar::Unit;
-use crate::common::ms;
+use crate::ground::calendar::Unit;
+use crate::ground::ms;
 
 /// 10⁻¹² USD in a cent.
 pub const CENT: i128 = 10_000_000_000;

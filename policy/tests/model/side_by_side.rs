@@ -6,10 +6,11 @@ use policy::decision::{ArmingCause, DecisionKind, ReleaseCause};
 use policy::engine::{Engine, Outcome};
 use policy::fact::{Clock, Fact, Settings, UsageOutcome};
 
-use crate::common::{KEY, Row, Used, ms, rules, usage};
+use crate::breaker::{Breaker, State};
+use crate::ground::{KEY, Row, Used, ms, rules, usage};
 use crate::made::{Case, Made, Turn};
 use crate::rule::{Rule, Time};
-use crate::slow::{Breaker, Model, Said, Says, State, Waits};
+use crate::slow::{Model, Said, Says, Waits};
 
 pub struct Both {
     pub engine: Engine,
