@@ -92,8 +92,10 @@ fn words_of(kind: &DecisionKind) -> String {
         DecisionKind::Released { cause, .. } => match cause {
             ReleaseCause::WindowRolled => "released window-rolled",
             ReleaseCause::FellBelow => "released fell-below",
+            ReleaseCause::SourceHeard => "released source-heard",
             ReleaseCause::Reset(_) => "released reset",
             ReleaseCause::Person(_) => "released person",
+            ReleaseCause::Wanted(_) => "released wanted",
         }
         .to_owned(),
         DecisionKind::BreachedAfterClose => "breached-after-close".to_owned(),
@@ -106,6 +108,8 @@ fn words_of(kind: &DecisionKind) -> String {
             | HoldState::Released => format!("hold {}", to.word()),
         },
         DecisionKind::Commanded { .. } => "commanded".to_owned(),
+        DecisionKind::Idle { .. } => "idle".to_owned(),
+        DecisionKind::Packable { .. } => "packable".to_owned(),
         DecisionKind::Page { topic, .. } => match topic {
             PageTopic::Unpriced
             | PageTopic::SourceStale
@@ -115,7 +119,8 @@ fn words_of(kind: &DecisionKind) -> String {
             | PageTopic::SubjectCap
             | PageTopic::Orphans
             | PageTopic::Posture
-            | PageTopic::SourceHeard => format!("page {topic:?}"),
+            | PageTopic::SourceHeard
+            | PageTopic::Unjudged => format!("page {topic:?}"),
         },
     }
 }
@@ -136,8 +141,12 @@ fn every_kind_cause_topic_and_hold_state_has_a_scene() {
         "withheld",
         "released window-rolled",
         "released fell-below",
+        "released source-heard",
         "released reset",
         "released person",
+        "released wanted",
+        "idle",
+        "packable",
         "breached-after-close",
         "hold Ordered",
         "hold Verified",

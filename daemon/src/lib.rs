@@ -18,6 +18,7 @@ pub mod observe;
 pub mod replay;
 pub mod rules;
 pub mod server_clock;
+pub mod trials;
 pub mod turn;
 pub mod wiring;
 

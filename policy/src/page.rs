@@ -23,4 +23,6 @@ pub enum PageTopic {
     Posture,
     /// A source that was silent brings usage again.
     SourceHeard,
+    /// A budget cannot tell whether it counts some charges.
+    Unjudged,
 }

@@ -1,12 +1,13 @@
 //! What valid rule files come to.
 
 use chrono_tz::Tz;
+use policy::gpu::Signal;
 use policy::inventory::ObjectKey;
 use policy::money::{Money, Percent};
 use policy::price::PriceBook;
 use policy::rule::{
-    Act, CalendarUnit, ChargeKind, Compiled, Mode, OnStale, Receiver, RestoreWhen, RuleSet, SecretRef,
-    SourceFile, Template, Test, WindowSpec, compile,
+    Act, CalendarUnit, ChargeKind, Compiled, IdleAct, Mode, OnStale, Receiver, RestoreWhen, RuleSet,
+    SecretRef, SourceFile, Template, Test, WindowSpec, compile,
 };
 use policy::time::{Span, Timestamp};
 
@@ -175,6 +176,32 @@ fn prices_and_profiles_reach_the_book() {
     assert_eq!(rules.prices.spot_share, Some(percent("35%")));
     let book = PriceBook::embedded().with_overrides(&rules.prices).unwrap();
     assert!(book.id().contains("negotiated"), "{}", book.id());
+}
+
+#[test]
+fn an_idle_policy_has_all_that_was_written() {
+    let rules = whole();
+    let [idle, pack] = rules.idle.as_slice() else { panic!("{} idle policies", rules.idle.len()) };
+    assert_eq!((&*idle.name, idle.mode), ("gpu-idle", Mode::Approve));
+    assert_eq!(idle.select.nodepools, ["gpu-*".into()]);
+    assert_eq!(idle.select.instance_types, ["p4d.24xlarge".into(), "g5.*".into()]);
+    assert_eq!(idle.select.labels["team"], "ml".into());
+    let when = idle.idle_when.as_ref().unwrap();
+    let below = [(Signal::GpuUtil, "5%"), (Signal::SmActive, "2%"), (Signal::PowerDraw, "30%")];
+    assert_eq!(when.below, below.map(|(signal, share)| (signal, percent(share))).into());
+    assert!(when.no_requests);
+    assert_eq!((when.window, when.samples), (Span::from_mins(30), percent("95%")));
+    let line = usize::try_from(when.place.line).unwrap();
+    assert!(WHOLE.lines().nth(line - 1).unwrap().contains("idleWhen"), "{}", when.place);
+    assert_eq!(idle.worth_at_least, Some("1 USD per hour".parse().unwrap()));
+    let words: Vec<&str> = idle.then.iter().map(IdleAct::word).collect();
+    assert_eq!(words, ["notify", "pauseScaledObjects", "cordon", "reclaim"]);
+    assert!(
+        matches!(&idle.then[0], IdleAct::Notify { ack_for: Some(span), .. } if *span == Span::from_hours(4))
+    );
+    assert!(matches!(&idle.then[1], IdleAct::PauseScaledObjects { except, .. } if except.len() == 1));
+    assert_eq!(pack.pack.as_ref().unwrap().allocation_below, percent("50%"));
+    assert!(pack.idle_when.is_none() && pack.select.all && pack.mode == Mode::Observe);
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod connect;
 mod error;
 mod fit;
 mod held;
+mod idle;
 mod log;
 mod message;
 mod patience;
@@ -306,6 +307,8 @@ fn takes_edits(notice: &Notice) -> bool {
         | DecisionKind::Arming { .. }
         | DecisionKind::BreachedAfterClose
         | DecisionKind::Commanded { .. }
+        | DecisionKind::Idle { .. }
+        | DecisionKind::Packable { .. }
         | DecisionKind::Page { .. } => false,
     }
 }

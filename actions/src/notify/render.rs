@@ -12,6 +12,7 @@ use policy::page::PageTopic;
 use policy::rule::{Budget, Mode};
 
 use super::held;
+use super::idle::{self, is_about_money};
 use super::message::{Action, Field, Message, Standing, TargetLine};
 use super::scene::{Scene, Told, action, give_back};
 use super::words;
@@ -27,14 +28,18 @@ const CHARGES: usize = 3;
 pub fn render(notice: &Notice, budget: Option<&Budget>, repeat: bool) -> Message {
     let decision = &notice.decision;
     let (who, name) = words::who(decision.why.breaker.as_ref());
-    let spent = format!("{} ({name})", words::spent(&decision.why, budget));
+    let spent = match idle::is_of_idle(decision) {
+        true => idle::worth(decision),
+        false => format!("{} ({name})", words::spent(&decision.why, budget)),
+    };
     let scene = Scene { notice, budget, who, spent };
     let mut told = tell(&scene);
-    let about_money = !matches!(decision.kind, DecisionKind::Page { .. }) && decision.why.breaker.is_some();
+    let about_money = is_about_money(decision);
     if about_money {
         told.lines.extend(doubts(decision));
     }
     told.actions.push(why_command(decision));
+    let unit = decision.why.unit;
     let charges = decision.why.largest.iter().take(CHARGES);
     Message {
         title: told.title,
@@ -42,7 +47,9 @@ pub fn render(notice: &Notice, budget: Option<&Budget>, repeat: bool) -> Message
         lines: told.lines,
         fields: if about_money { fields(&scene, told.stops) } else { Vec::new() },
         targets: told.targets,
-        charges: charges.map(|c| format!("{} at {} ({})", c.amount, c.occurred_at, c.fact)).collect(),
+        charges: charges
+            .map(|c| format!("{} at {} ({})", unit.of(c.amount), c.occurred_at, c.fact))
+            .collect(),
         actions: told.actions,
         footer: footer(decision),
         repeat,
@@ -83,20 +90,24 @@ fn tell(scene: &Scene<'_>) -> Told {
         },
         DecisionKind::Hold { target, to, detail, .. } => held::tell(scene, target, *to, detail),
         DecisionKind::Commanded { what, refused } => commanded(scene, what, refused.as_deref()),
+        DecisionKind::Idle { found, more, targets, left, not_armed } => {
+            idle::found(scene, found, *more, targets, left, not_armed)
+        }
+        DecisionKind::Packable { plan, more, not_armed } => idle::packable(scene, plan, *more, not_armed),
         DecisionKind::Page { topic, detail } => page(*topic, detail),
     }
 }
 
 /// What a trigger saw, where one is why.
 fn triggered(scene: &Scene<'_>) -> Vec<String> {
-    let saw = policy::explain::trigger_in_words(&scene.notice.decision.why.cause);
+    let saw = policy::explain::trigger_in_words(&scene.notice.decision.why);
     saw.map(|saw| format!("Seen: {saw}.")).into_iter().collect()
 }
 
 fn closed(scene: &Scene<'_>) -> String {
     let why = &scene.notice.decision.why;
     let (_, name) = words::who(why.breaker.as_ref());
-    format!("spent {} of {} ({name})", why.sum, why.limit)
+    format!("spent {} of {} ({name})", why.unit.of(why.sum), why.unit.of(why.limit))
 }
 
 fn arming(scene: &Scene<'_>, cause: policy::decision::ArmingCause) -> Told {
@@ -186,7 +197,9 @@ fn withheld(scene: &Scene<'_>, targets: &[ObjectKey], answers: &[GuardAnswer]) -
     let mut actions: Vec<Action> =
         noes.iter().map(|a| way_round(a.check, asks, format!("breakerbox approve {id}"))).collect();
     actions.dedup();
-    actions.push(forgive_command(scene));
+    if !idle::is_of_idle(&scene.notice.decision) {
+        actions.push(forgive_command(scene));
+    }
     Told { title, lines, targets: shown, actions, stops: false }
 }
 
@@ -267,8 +280,8 @@ fn fields(scene: &Scene<'_>, stops: bool) -> Vec<Field> {
     let mut fields = Vec::new();
     let mut put = |name: &'static str, value: String| fields.push(Field { name, value });
     let share = words::share(why.sum, why.limit).map_or(String::new(), |s| format!(" ({s} of the limit)"));
-    put("Spent", format!("{}{share} in {} charge(s)", why.sum, why.facts));
-    put("Limit", why.limit.to_string());
+    put("Spent", format!("{}{share} in {} charge(s)", why.unit.of(why.sum), why.facts));
+    put("Limit", why.unit.of(why.limit).to_string());
     if let Some(breaker) = &why.breaker {
         put("Window", words::window(breaker, scene.budget));
         if stops {

@@ -1,13 +1,15 @@
 //! Every kind of notice that the engine can send, each with a name: the goldens' input.
 
 use policy::burn::{Basis, Burn};
+use policy::consolidate::{Move, Plan, Vacated};
 use policy::decision::{
     ArmingCause, BreakerRef, Cause, Decision, DecisionKind, HoldState, LargeCharge, Notice, ReleaseCause,
     Severity, Times, Why,
 };
 use policy::fact::{GuardAnswer, GuardCheck};
 use policy::id::{DecisionId, OrderId};
-use policy::inventory::ObjectKey;
+use policy::idle::{Evidence, Finding, Target, Verdict};
+use policy::inventory::{ObjectKey, ObjectKind, PodKey};
 use policy::money::{Money, Percent};
 use policy::page::PageTopic;
 use policy::rule::{
@@ -48,7 +50,7 @@ pub fn budget(window: WindowSpec, when: RestoreWhen, mode: Mode) -> Budget {
         place: place(1),
         select: Selector { all: true, ..Selector::default() },
         per_each: vec!["tenant".into()],
-        limit: Limit { amount: usd("50"), overrides: Vec::new() },
+        limit: Limit::usd(usd("50")),
         window,
         within: None,
         warn_at: vec!["80%".parse().unwrap()],
@@ -57,11 +59,13 @@ pub fn budget(window: WindowSpec, when: RestoreWhen, mode: Mode) -> Budget {
         grace: Span::ZERO,
         on_warn: Vec::new(),
         on_trip: vec![Act::Notify { route: "oncall".into(), place: place(14) }],
-        restore: Restore { when, min_hold: Span::from_mins(10), max_trips_per_window: 2 },
+        restore: Restore { when, min_hold: Span::from_mins(10), max_trips_per_window: 2, waves: None },
         on_stale: OnStale::Keep,
         mode,
         triggers: Vec::new(),
         spans: Vec::new(),
+        carve_out: false,
+        on_unpriced: policy::rule::OnUnpriced::Alert,
     }
 }
 
@@ -96,6 +100,7 @@ fn why(sum: &str) -> Why {
         occurred_at: Some(at("12:00:01.200")),
         note: String::new(),
         cause: Cause::Sum,
+        unit: policy::money::Unit::Usd,
     }
 }
 
@@ -161,8 +166,66 @@ pub fn all() -> Vec<Scene> {
     scenes.extend(withheld());
     scenes.extend(holds());
     scenes.extend(pages());
+    scenes.extend(idle());
     scenes.push(extreme());
     scenes
+}
+
+/// What an idle policy tells.
+fn idle() -> Vec<Scene> {
+    let workload = |name: &str| Target::Workload(ObjectKey { kind: ObjectKind::Deployment, ..object(name) });
+    let finding = |name: &str, worth: Option<&str>| Finding {
+        target: workload(name),
+        verdict: Verdict::Idle(Evidence { gpus: 2, samples: 58, expected: 60 }),
+        worth: worth.map(usd),
+        nodes: vec!["ip-10-0-1-7".into()],
+    };
+    let found = DecisionKind::Idle {
+        found: vec![finding("agent", Some("12.5")), finding("worker", None)],
+        more: 0,
+        targets: vec![object("agent")],
+        left: vec![(object("worker"), "label tier=critical protects it".to_owned())],
+        not_armed: vec!["cordon ip-10-0-1-7: not armed yet".to_owned()],
+    };
+    let moved = |pod: &str| Move { pod: PodKey::new("acme-agents", pod), to: "ip-10-0-1-9".into() };
+    let plan = Plan {
+        vacated: vec![Vacated {
+            node: "ip-10-0-1-7".into(),
+            allocation: "25%".parse().unwrap(),
+            saving: usd("12.5"),
+            moves: vec![moved("agent-0"), moved("agent-1")],
+        }],
+        saving: usd("12.5"),
+        left: Vec::new(),
+    };
+    let packable = DecisionKind::Packable { plan, more: 0, not_armed: Vec::new() };
+    let detail = "mode `approve` waits for a person until 2026-11-20T12:15:02Z".to_owned();
+    let asked = DecisionKind::Withheld {
+        targets: vec![object("agent")],
+        answers: vec![GuardAnswer { check: GuardCheck::Mode, pass: false, detail }],
+    };
+    let wanted = "somebody raised it to 1: somebody wants it, and it is left alone for 1d".to_owned();
+    let back = DecisionKind::Released { cause: ReleaseCause::Wanted(wanted), targets: vec![object("agent")] };
+    let kinds = [
+        ("idle-found", found, Severity::Warning, Mode::Enforce),
+        ("idle-packable", packable, Severity::Info, Mode::Alert),
+        ("idle-withheld", asked, Severity::Critical, Mode::Approve),
+        ("idle-wanted", back, Severity::Info, Mode::Enforce),
+    ];
+    let told = |(name, kind, severity, mode)| {
+        let mut told = notice(kind, severity, "12.5");
+        let why = &mut told.decision.why;
+        (why.limit, why.burn, why.occurred_at) = (Money::ZERO, None, None);
+        why.largest.clear();
+        why.breaker =
+            Some(BreakerRef { name: "idle:gpu-idle".into(), start: at("12:00:02"), end: at("12:00:02") });
+        told.decision.mode = mode;
+        if name == "idle-wanted" {
+            told.targets = vec![(object("agent"), HoldState::Restoring)];
+        }
+        Scene { budget: None, ..scene(name, told) }
+    };
+    kinds.into_iter().map(told).collect()
 }
 
 /// What a burn rate brings: a warning, a question, a stop.
@@ -209,6 +272,7 @@ fn money() -> Vec<Scene> {
     for (name, cause) in [
         ("window-rolled", ReleaseCause::WindowRolled),
         ("fell-below", ReleaseCause::FellBelow),
+        ("source-heard", ReleaseCause::SourceHeard),
         ("reset", ReleaseCause::Reset("uid:1000 (ana)".to_owned())),
         ("person", ReleaseCause::Person("uid:1000 (ana)".to_owned())),
     ] {
@@ -337,7 +401,7 @@ fn holds() -> Vec<Scene> {
 }
 
 /// Every topic.
-pub const TOPICS: [PageTopic; 9] = [
+pub const TOPICS: [PageTopic; 10] = [
     PageTopic::Unpriced,
     PageTopic::SourceStale,
     PageTopic::InventoryStale,
@@ -347,6 +411,7 @@ pub const TOPICS: [PageTopic; 9] = [
     PageTopic::Orphans,
     PageTopic::Posture,
     PageTopic::SourceHeard,
+    PageTopic::Unjudged,
 ];
 
 pub fn page(topic: PageTopic) -> Notice {

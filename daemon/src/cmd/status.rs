@@ -148,6 +148,7 @@ mod tests {
                 end: text("b"),
                 facts: 3,
                 burn: None,
+                overshoot: None,
                 unpriced: 0,
                 mode: text("enforce"),
                 trips: 0,

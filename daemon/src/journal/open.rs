@@ -16,7 +16,7 @@ use super::{FILE, Journal, JournalError, Tail};
 /// Format that this version writes, in `PRAGMA user_version`. Facts, decisions, orders and notices are kept as
 /// postcard, which names no field: whoever changes the shape of one raises this, or an older journal is read as
 /// garbage. `the_shape_of_what_is_kept_belongs_to_its_format` says when.
-pub const FORMAT: i64 = 2;
+pub const FORMAT: i64 = 3;
 
 /// "bkbx": so that a stray SQLite file is not taken for a journal.
 const APPLICATION_ID: i64 = 0x626b_6278;

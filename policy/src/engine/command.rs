@@ -71,6 +71,10 @@ impl Engine {
                     failed.map_or(Ok(()), Err),
                 )
             }
+            CommandKind::AckIdle { object } => match self.ack_idle(object, &actor) {
+                Ok(until) => (format!("{object} may be idle until {until}"), None, Ok(())),
+                Err(no) => (format!("{object} may be idle"), None, Err(no)),
+            },
             CommandKind::ClockIsRight => {
                 let done =
                     self.clock_doubt.take().map(|_| ()).ok_or_else(|| "the clock is not in doubt".to_owned());
@@ -105,7 +109,9 @@ impl Engine {
             _ => false,
         };
         let Some(slot) = self.armed.iter().copied().find(|s| waits(&self.cold[*s as usize].state)) else {
-            return (None, Err(format!("{decision} does not wait for approval (any more)")));
+            let idle = self.approve_idle(decision, actor, out);
+            let none = || Err(format!("{decision} does not wait for approval (any more)"));
+            return (None, idle.unwrap_or_else(none));
         };
         if let Some(late) = self.too_late(slot) {
             return (Some(slot), Err(format!("{decision} {late}")));
@@ -238,6 +244,7 @@ impl Engine {
         if let Some(hold) = self.holds.get_mut(target) {
             hold.holders.clear();
             hold.orphan = false;
+            hold.back_after = None;
         }
         self.settle_holds(out);
         Ok(())

@@ -5,6 +5,7 @@
 //! prices or labels change, never part of a snapshot, never able to change a result: so what holds only for a
 //! while, as that a source has brought more new subjects than it may in an hour, is asked anew for each batch.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hashbrown::HashTable;
@@ -16,6 +17,7 @@ use crate::price::{InstancePrice, MeterQuery, Price, PriceBook, Resolution, Tier
 use crate::rule::{Budget, ChargeKind, Condition, Selector, Test};
 use crate::subject::{Subject, Trust, field};
 
+use super::measure::is_special;
 use super::name::breaker_name;
 use super::{Engine, FixedMap, Outcome};
 
@@ -41,21 +43,30 @@ const _: () = assert!(size_of::<Lane>() == 64, "a lane is one cache line");
 /// Breakers of a lane: few, nearly always, and then they stand in the lane itself.
 #[derive(Clone, Debug)]
 pub(super) enum Slots {
-    Few { slots: [u32; FEW], len: u8, paced: bool },
-    Many { slots: Box<[u32]>, paced: bool },
+    Few { slots: [u32; FEW], len: u8, marks: Marks },
+    Many { slots: Box<[u32]>, marks: Marks },
+}
+
+/// What a charge of a lane needs beside being added.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Marks {
+    /// One of its budgets looks at more than its sum of money.
+    pub special: bool,
+    /// Some budget cannot tell whether it counts the charges: see [`Lanes::unjudged`].
+    pub unjudged: bool,
 }
 
 const FEW: usize = 8;
 
 impl Slots {
-    fn new(slots: &[u32], paced: bool) -> Self {
+    fn new(slots: &[u32], marks: Marks) -> Self {
         let mut few = [0; FEW];
         match few.get_mut(..slots.len()) {
             Some(head) => {
                 head.copy_from_slice(slots);
-                Self::Few { slots: few, len: u8::try_from(slots.len()).unwrap_or(0), paced }
+                Self::Few { slots: few, len: u8::try_from(slots.len()).unwrap_or(0), marks }
             }
-            None => Self::Many { slots: slots.into(), paced },
+            None => Self::Many { slots: slots.into(), marks },
         }
     }
 
@@ -66,10 +77,9 @@ impl Slots {
         }
     }
 
-    /// Whether one of their budgets looks at more than its sum.
-    pub const fn paced(&self) -> bool {
+    pub const fn marks(&self) -> Marks {
         match self {
-            Self::Few { paced, .. } | Self::Many { paced, .. } => *paced,
+            Self::Few { marks, .. } | Self::Many { marks, .. } => *marks,
         }
     }
 }
@@ -112,6 +122,17 @@ pub(super) struct Lanes {
     lanes: Vec<Lane>,
     tariffs: Vec<Tariff>,
     tariff_index: FixedMap<TariffKey, u32>,
+    /// By a lane's digest, the budgets that could not tell whether they count its charges.
+    unjudged: FixedMap<[u32; 4], Box<[Unjudged]>>,
+}
+
+/// A budget that cannot tell whether it counts some charges.
+#[derive(Clone, Debug)]
+pub(super) struct Unjudged {
+    /// Index of the budget.
+    pub budget: usize,
+    /// Why, for people.
+    pub why: Box<str>,
 }
 
 fn hash(digest: [u32; 4]) -> u64 {
@@ -136,6 +157,11 @@ impl Lanes {
 
     pub fn tariff(&self, lane: u32) -> &Tariff {
         &self.tariffs[self.get(lane).tariff as usize]
+    }
+
+    /// The budgets that could not tell whether they count the charges of a lane.
+    pub fn unjudged(&self, lane: u32) -> &[Unjudged] {
+        self.unjudged.get(&self.get(lane).digest).map_or(&[], |list| &**list)
     }
 
     fn find(&self, digest: [u32; 4]) -> Option<u32> {
@@ -207,16 +233,27 @@ impl Engine {
         let subject = self.subject(source, origin, &model);
         let mut slots = Vec::new();
         let mut comer = Comer { subject: &subject, source, chosen: None, left_out: false };
-        for (index, budget) in rules.budgets.iter().enumerate() {
-            if selects(&budget.select, &subject, kind) {
-                self.enter(index, &mut comer, &mut slots, out);
+        let mut open = Vec::new();
+        let judged: Vec<_> =
+            rules.budgets.iter().map(|budget| selects(&budget.select, &subject, kind)).collect();
+        let carved = carved_out_of(&rules.budgets, |at| matches!(judged.get(at), Some(Ok(true))));
+        for (index, judgement) in judged.into_iter().enumerate() {
+            match judgement {
+                Ok(true) => self.enter(index, &carved, &mut comer, &mut slots, out),
+                Ok(false) => {}
+                Err(why) => open.push(Unjudged { budget: index, why: why.into() }),
             }
+        }
+        let unjudged = !open.is_empty();
+        if unjudged {
+            self.lanes.unjudged.insert(digest, open.into());
         }
         let left_out = comer.left_out;
         let account = self.account(subject.trusted(field::TENANT), &model, out);
         self.note_over_cap(account, &slots);
-        let paced = slots.iter().any(|slot| !self.budget_of(*slot).triggers.is_empty());
-        let lane = Lane { digest, tariff, account, slots: Slots::new(&slots, paced) };
+        let special = slots.iter().any(|slot| is_special(self.budget_of(*slot)));
+        let slots = Slots::new(&slots, Marks { special, unjudged });
+        let lane = Lane { digest, tariff, account, slots };
         if left_out { Resolved::ForNow(lane) } else { Resolved::For(lane) }
     }
 
@@ -246,20 +283,25 @@ impl Engine {
     }
 
     /// Adds the breaker of a budget for this subject, then those of the budgets that it is within.
-    fn enter(&mut self, index: usize, comer: &mut Comer<'_>, slots: &mut Vec<u32>, out: &mut Outcome) {
+    fn enter(
+        &mut self,
+        index: usize,
+        carved: &BTreeSet<usize>,
+        comer: &mut Comer<'_>,
+        slots: &mut Vec<u32>,
+        out: &mut Outcome,
+    ) {
         let rules = Arc::clone(&self.rules);
         let mut next = Some(index);
         // A parent chain cannot be longer than the list of budgets; the loader refuses cycles.
         for _ in 0..rules.budgets.len() {
-            let Some(budget) = next.and_then(|i| rules.budgets.get(i)) else { return };
-            let slot = self.slot(next.unwrap_or(0), budget, comer, out);
+            let Some(at) = next.filter(|at| !carved.contains(at)) else { return };
+            let Some(budget) = rules.budgets.get(at) else { return };
+            let slot = self.slot(at, budget, comer, out);
             if !slots.contains(&slot) {
                 slots.push(slot);
             }
-            next = budget
-                .within
-                .as_ref()
-                .and_then(|parent| rules.budgets.iter().position(|b| b.name == *parent));
+            next = parent_of(&rules.budgets, budget);
         }
     }
 
@@ -304,6 +346,9 @@ impl Engine {
     ) -> u32 {
         let slot = u32::try_from(self.hot.len()).unwrap_or(u32::MAX);
         let mut cold = Cold::new(u16::try_from(index).unwrap_or(u16::MAX), name, values);
+        if let Some(limit) = self.limit_by_label(budget, &cold.values) {
+            cold.side().label = Some(limit);
+        }
         cold.limit = cold.limit_of(budget, self.now);
         self.hot.push(Hot::new(first_window(&budget.window, self.now)));
         self.cold.push(cold);
@@ -311,6 +356,27 @@ impl Engine {
         self.set_mark(slot);
         slot
     }
+}
+
+fn parent_of(budgets: &[Budget], budget: &Budget) -> Option<usize> {
+    let parent = budget.within.as_ref()?;
+    budgets.iter().position(|b| b.name == *parent)
+}
+
+/// Budgets in which a charge does not count, since one that selects it is carved out of them.
+fn carved_out_of(budgets: &[Budget], selects: impl Fn(usize) -> bool) -> BTreeSet<usize> {
+    let mut carved = BTreeSet::new();
+    let own = |(at, budget): &(usize, &Budget)| budget.carve_out && selects(*at);
+    for (_, budget) in budgets.iter().enumerate().filter(own) {
+        let mut next = parent_of(budgets, budget);
+        // A parent chain cannot be longer than the list of budgets; the loader refuses cycles.
+        for _ in 0..budgets.len() {
+            let Some(at) = next else { break };
+            carved.insert(at);
+            next = budgets.get(at).and_then(|parent| parent_of(budgets, parent));
+        }
+    }
+    carved
 }
 
 /// Whom an origin is about, on the way to the breakers.
@@ -385,9 +451,16 @@ fn meter_before(book: &PriceBook, origin: &Origin, kind: ChargeKind, now: &Meter
 
 /// Whether a budget counts charges of this subject and kind. Only trusted fields are looked at: what a
 /// caller asserts must not choose whose budget it counts against (invariant 10).
-fn selects(select: &Selector, subject: &Subject, kind: ChargeKind) -> bool {
-    (select.charges.is_empty() || select.charges.contains(&kind))
-        && select.subjects.iter().all(|condition| holds(condition, subject))
+///
+/// # Errors
+/// Why `when` has no answer, where all else says that it counts them.
+fn selects(select: &Selector, subject: &Subject, kind: ChargeKind) -> Result<bool, String> {
+    let others = (select.charges.is_empty() || select.charges.contains(&kind))
+        && select.subjects.iter().all(|condition| holds(condition, subject));
+    match &select.when {
+        Some(when) if others => when.holds(subject, kind),
+        _ => Ok(others),
+    }
 }
 
 fn holds(condition: &Condition, subject: &Subject) -> bool {
@@ -415,7 +488,8 @@ mod tests {
     fn lanes_are_thrown_away_between_batches_only() {
         let mut engine = Engine::new(crate::fact::Settings::new(IdKey([7, 7]), "test"));
         let mut out = Outcome::default();
-        let filler = |digest| Lane { digest, tariff: 0, account: 0, slots: Slots::new(&[], false) };
+        let filler =
+            |digest| Lane { digest, tariff: 0, account: 0, slots: Slots::new(&[], Marks::default()) };
         for n in 1..MOST_LANES {
             engine.lanes.add(filler([0, 0, u32::try_from(n).unwrap(), 0]));
         }

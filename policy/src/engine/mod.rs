@@ -8,9 +8,13 @@
 mod command;
 mod explain;
 mod hold;
+mod idle;
 mod index;
 mod judge;
+mod label;
 mod lane;
+mod latency;
+mod measure;
 mod name;
 mod pace;
 mod pending;
@@ -21,13 +25,17 @@ mod reload;
 mod remode;
 mod rolling;
 mod rollup;
+mod silence;
 mod snapshot;
 mod stop;
 mod survey;
 mod tell;
+mod unjudged;
 mod usage;
 mod view;
 mod watch;
+mod waves;
+mod why;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -41,7 +49,7 @@ use crate::fact::{Clock, Fact, Posture, Quantities, RefusedReason, Settings, Usa
 use crate::id::{DecisionId, OrderId};
 use crate::inventory::{Inventory, ObjectKey};
 use crate::ledger::Seen;
-use crate::money::Money;
+use crate::money::{Money, TokenRate};
 use crate::page::PageTopic;
 use crate::price::PriceBook;
 use crate::rule::{Mode, RuleSet};
@@ -159,6 +167,8 @@ pub struct Counters {
     /// Charges by what is to be said of them: one count for each bit of [`crate::fact::UsageFlags`] and
     /// [`crate::price::PriceFlags`].
     pub flagged: [u64; 16],
+    /// Charges of which some budget could not tell whether it counts them.
+    pub unjudged: u64,
 }
 
 /// The engine's state.
@@ -203,6 +213,8 @@ pub struct Engine {
     next_decision: DecisionId,
     next_order: OrderId,
     inventory_changed: bool,
+    latency: latency::Latency,
+    idle: idle::State,
     // Made anew from the above.
     /// Accounts whose charges count as `unattributed` in some budget, though they have a tenant: for `explain`
     /// alone. When a lane is resolved depends on a cache, so it is no part of the state.
@@ -210,6 +222,8 @@ pub struct Engine {
     index: index::Index,
     accounts: FixedMap<(Option<Arc<str>>, Arc<str>), u32>,
     lanes: lane::Lanes,
+    /// The highest price of each class in the book, once somebody asked.
+    highest: Option<[TokenRate; 5]>,
     scratch: Vec<u32>,
     slot_scratch: Vec<u32>,
     rollups: rollup::Rollups,
@@ -248,6 +262,8 @@ impl Engine {
             next_decision: DecisionId(1),
             next_order: OrderId(1),
             inventory_changed: false,
+            latency: latency::Latency::default(),
+            idle: idle::State::default(),
             book: PriceBook::embedded(),
             past_books: Vec::new(),
             price_changes: 0,
@@ -255,6 +271,7 @@ impl Engine {
             index: index::Index::default(),
             accounts: FixedMap::default(),
             lanes: lane::Lanes::default(),
+            highest: None,
             scratch: Vec::new(),
             slot_scratch: Vec::new(),
             rollups: rollup::Rollups::default(),
@@ -298,6 +315,7 @@ impl Engine {
                 self.settings = Settings { id_key: self.settings.id_key, ..(**settings).clone() };
             }
             Fact::FilesGone(gone) => self.positions.forget(gone),
+            Fact::Gpus(batch) => self.take_gpus(batch, out),
         }
     }
 

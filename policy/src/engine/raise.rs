@@ -37,6 +37,9 @@ impl Engine {
     /// still choose it: a namespace may have gone to another tenant since.
     fn has_cause(&self, target: &ObjectKey) -> bool {
         let Some(hold) = self.holds.get(target) else { return false };
+        if self.has_idle_cause(hold) {
+            return true;
+        }
         let slots = hold.holders.iter().filter_map(|name| self.slot_of(name));
         slots
             .filter(|slot| self.budget_of(*slot).mode >= Mode::Approve)
@@ -76,6 +79,10 @@ impl Engine {
         if hold.holders.is_empty() {
             return;
         }
+        if !hold.orphan && self.end_idle_hold(target, seen, out) {
+            return;
+        }
+        let Some(hold) = self.holds.get(target) else { return };
         if hold.foreign || hold.orphan {
             let detail = format!("{seen}; the pause is not known to be ours, and nothing is reversed");
             return self.hold_becomes(target, HoldState::NotStopped, detail, out);

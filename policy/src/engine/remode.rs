@@ -51,8 +51,9 @@ impl Engine {
     /// A tripped breaker in a page about a reload: what changed, what was spent, and where its rule stands.
     fn said_of(&self, slot: u32, change: &str) -> String {
         let (sum, cold) = (self.hot[slot as usize].sum, &self.cold[slot as usize]);
-        let place = &self.budget_of(slot).trip_place;
-        format!("{} ({change}, spent {sum} of {}; {}:{})", cold.name, cold.limit, place.file, place.line)
+        let (place, unit) = (&self.budget_of(slot).trip_place, self.budget_of(slot).limit.unit);
+        let (sum, limit) = (unit.of(sum), unit.of(cold.limit));
+        format!("{} ({change}, spent {sum} of {limit}; {}:{})", cold.name, place.file, place.line)
     }
 
     /// What each trip that stops something, now or later, is for under the rules in force.

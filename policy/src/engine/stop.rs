@@ -136,7 +136,7 @@ impl Engine {
     pub(super) fn order(&mut self, slot: u32, expansion: &Expansion, yes: Option<Yes>, out: &mut Outcome) {
         let fresh: Vec<ObjectKey> = expansion.targets.iter().filter(|t| !self.is_held(t)).cloned().collect();
         let unsaid = self.unsaid(slot, expansion);
-        let blast = self.blast(slot, &fresh, expansion.eligible);
+        let blast = self.blast(&self.budget_of(slot).name, &fresh, expansion.eligible);
         let (stage, answer) = self.stage(slot, &fresh, &unsaid, blast, yes.as_ref());
         let approved_by = yes.map(|yes| yes.by);
         let before = self.trip_of(slot).map(|t| t.stage);
@@ -258,15 +258,14 @@ impl Engine {
     }
 
     /// Counts distinct newly stopped targets in the guardrail's window, with these.
-    fn blast(&self, slot: u32, fresh: &[ObjectKey], eligible: u32) -> Blast {
+    pub(super) fn blast(&self, rule: &str, fresh: &[ObjectKey], eligible: u32) -> Blast {
         let rail = &self.rules.guardrail;
-        let budget = &self.budget_of(slot).name;
         let recent = self.stops.iter().filter(|s| s.at > self.now.minus(rail.per));
         let mut overall: BTreeSet<&ObjectKey> = fresh.iter().collect();
         let mut by_rule = overall.clone();
         for stop in recent {
             overall.insert(&stop.target);
-            if stop.budget == *budget {
+            if *stop.budget == *rule {
                 by_rule.insert(&stop.target);
             }
         }
@@ -326,7 +325,10 @@ impl Engine {
                 let mode = self.mode_of(slot);
                 (self.why(slot), mode, self.trip_of(slot).map_or(hold.decision, |t| t.decision))
             }
-            None => (hold.why.clone(), self.posture.ceiling, hold.decision),
+            None => {
+                let mode = self.idle_mode_of(hold).unwrap_or(self.posture.ceiling);
+                (hold.why.clone(), mode, hold.decision)
+            }
         };
         let Some(hold) = self.holds.get_mut(target) else { return };
         hold.order = id;
@@ -421,7 +423,7 @@ fn count(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
 }
 
-fn blast_detail(blast: Blast, per: String) -> String {
+pub(super) fn blast_detail(blast: Blast, per: String) -> String {
     format!(
         "{} of this rule in {per} (cap {}: of {} eligible), {} of all rules (cap {})",
         blast.by_rule, blast.rule_cap, blast.eligible, blast.overall, blast.overall_cap

@@ -190,6 +190,7 @@ impl Engine {
             _ => None,
         };
         let excess = cold.price_excess;
-        slid.unwrap_or(Bucket { sum: hot.sum, excess, facts: hot.facts, unpriced: cold.unpriced })
+        let (sum, facts, unpriced) = (hot.sum, hot.facts, cold.unpriced);
+        slid.unwrap_or(Bucket { sum, excess, facts, unpriced, ..Bucket::default() })
     }
 }

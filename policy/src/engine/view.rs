@@ -8,7 +8,7 @@ use crate::breaker::{Bucket, Stage, State};
 use crate::burn::Burn;
 use crate::decision::HoldState;
 use crate::inventory::ObjectKey;
-use crate::money::Money;
+use crate::money::{Money, Unit};
 use crate::rule::{Mode, RuleSet, WindowSpec};
 use crate::time::Timestamp;
 
@@ -80,6 +80,10 @@ pub struct BreakerView {
     pub trips: u16,
     /// Closed windows that were or turned out to be over.
     pub breached_windows: u32,
+    /// Of sum, limit, burn and what is reserved.
+    pub unit: Unit,
+    /// How much more may be spent from now until a stop is proven; `None` where its rate is not known.
+    pub overshoot: Option<Money>,
 }
 
 /// One hold.
@@ -196,6 +200,8 @@ impl Engine {
             pending: cold.pending,
             trips: cold.trips,
             breached_windows: u32::try_from(breached).unwrap_or(u32::MAX),
+            unit: budget.limit.unit,
+            overshoot: self.overshoot(u32::try_from(at).unwrap_or(u32::MAX), now),
         }
     }
 }

@@ -23,6 +23,7 @@ pub use usage::{
 
 pub(crate) use usage::words;
 
+use crate::gpu::GpuBatch;
 use crate::inventory::InventoryChange;
 use crate::page::PageTopic;
 use crate::rule::{Mode, RuleSet};
@@ -64,6 +65,8 @@ pub enum Fact {
     Settings(Box<Settings>),
     /// How far those files were read may be forgotten.
     FilesGone(FilesGone),
+    /// What GPUs do.
+    Gpus(GpuBatch),
 }
 
 /// Something is wrong with the daemon itself (a disk that fills, a replay that differs).

@@ -9,14 +9,17 @@ mod act;
 mod attribution;
 mod budget;
 mod guardrail;
+mod idle;
 mod limit;
 mod link;
+mod lint;
 mod price;
 mod restore;
 mod route;
 mod select;
 mod source;
 mod trigger;
+mod when;
 mod window;
 
 use std::collections::BTreeMap;
@@ -28,7 +31,7 @@ use super::diagnose::{Diagnostic, DiagnosticKind as Kind, Diagnostics, Severity,
 use super::file::documents;
 use super::node::{Node, SourceFile, Spot};
 use super::read::{Fields, Keys, Sink};
-use super::{Budget, Place, Route, RuleSet, SourceRule};
+use super::{Budget, IdlePolicy, Place, Route, RuleSet, SourceRule};
 use crate::time::Span;
 
 /// A set that can be used, with what its author should look at.
@@ -47,10 +50,10 @@ const LONGEST: Span = Span::from_hours(31 * 24);
 const API_VERSION: &str = "breakerbox.dev/v1alpha1";
 
 /// Kinds that are read.
-const KINDS: [&str; 6] = ["Budget", "Route", "Attribution", "Guardrail", "PriceBook", "Source"];
+const KINDS: [&str; 7] = ["Budget", "Route", "Attribution", "Guardrail", "PriceBook", "Source", "IdlePolicy"];
 
 /// Kinds of the language that this version refuses.
-const LATER_KINDS: [&str; 2] = ["IdlePolicy", "SpotPolicy"];
+const LATER_KINDS: [&str; 1] = ["SpotPolicy"];
 
 /// Checks a rule set whole. The order of the files makes no difference.
 ///
@@ -96,7 +99,8 @@ struct Found {
     /// Index of the file that is being read.
     file: usize,
     documents: usize,
-    budget_documents: usize,
+    /// Of kinds by which something is watched.
+    watching_documents: usize,
     /// First place of each kind and name, also of documents that have mistakes of their own.
     names: BTreeMap<(&'static str, String), Place>,
     budgets: Vec<(Budget, Origin)>,
@@ -105,6 +109,7 @@ struct Found {
     guardrails: Vec<guardrail::Part>,
     prices: Vec<price::Part>,
     sources: BTreeMap<Box<str>, SourceRule>,
+    idle: Vec<IdlePolicy>,
 }
 
 /// Where a document is, for diagnostics of the second pass.
@@ -143,7 +148,7 @@ fn read_document(tree: &Node, sink: &mut Sink<'_>, found: &mut Found) {
     let kind = read_kind(&fields, sink);
     let header = read_header(&fields, kind, sink, found);
     let Some(kind) = kind else { return };
-    found.budget_documents += usize::from(kind == "Budget");
+    found.watching_documents += usize::from(matches!(kind, "Budget" | "IdlePolicy"));
     let help = "see the reference for what this kind says";
     let Some(spec) = fields.required("spec", help, sink) else { return };
     let name = header.as_ref().map_or_else(|| "?".into(), |h| h.name.clone());
@@ -154,6 +159,7 @@ fn read_document(tree: &Node, sink: &mut Sink<'_>, found: &mut Found) {
         "Attribution" => found.attribution.extend(attribution::read(spec, sink)),
         "Guardrail" => found.guardrails.extend(guardrail::read(spec, sink)),
         "PriceBook" => found.prices.extend(price::read(&header, spec, sink, found.file)),
+        "IdlePolicy" => found.idle.extend(idle::read(&header, spec, sink)),
         _ => {
             if let Some(rule) = source::read(spec, sink) {
                 found.sources.insert(header.name, rule);

@@ -2,6 +2,7 @@
 //! `None`, so that one mistake never hides the next.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter::repeat;
 use std::str::FromStr;
 
 use super::Place;
@@ -115,6 +116,25 @@ impl<'a> Sink<'a> {
         help: impl Into<String>,
     ) {
         self.push(kind, Severity::Warning, spot, message.into(), help.into());
+    }
+
+    /// The characters of the file from a value on, with line and column; behind its quote, or below the mark of a
+    /// block.
+    pub(super) fn characters_from(&self, spot: Spot) -> impl Iterator<Item = (u32, u32, char)> + use<'_> {
+        let from = usize::try_from(spot.column.saturating_sub(1)).unwrap_or(0);
+        let above = usize::try_from(spot.line.saturating_sub(1)).unwrap_or(0);
+        let first = self.lines.get(above).and_then(|line| line.chars().nth(from));
+        let skipped = match first {
+            Some('|' | '>') => usize::MAX,
+            Some('\'' | '"') => from.saturating_add(1),
+            _ => from,
+        };
+        let lines =
+            self.lines.iter().skip(above).zip(spot.line..).zip([skipped].into_iter().chain(repeat(0)));
+        lines.flat_map(|((line, number), skipped)| {
+            let characters = line.chars().chain(['\n']).zip(1_u32..);
+            characters.skip(skipped).map(move |(c, column)| (number, column, c))
+        })
     }
 
     /// What stands at that spot may be a secret: no excerpt shows its line.

@@ -135,7 +135,8 @@ fn a_rolling_window_tells_of_no_charges_that_have_left_it() {
     }
     assert_eq!((view(&world).facts, view(&world).unpriced, view(&world).sum), (0, 0, usd("0")));
     let answers = world.engine.explain("acme", world.clock.wall);
-    let below = NotTrippedReason::BelowLimit { sum: usd("0"), limit: usd("50") };
+    let below =
+        NotTrippedReason::BelowLimit { sum: usd("0"), limit: usd("50"), unit: policy::money::Unit::Usd };
     assert_eq!(answers.iter().map(|a| &a.reason).collect::<Vec<_>>(), [&below]);
     world.spend("acme", "51");
     let why = &world.orders[0].why;

@@ -156,8 +156,12 @@ fn a_rolling_window_falls_below_and_gives_back() {
 fn a_charge_within_a_parent_counts_in_both() {
     let mut org = daily("org", "60", Mode::Enforce);
     org.per_each.clear();
-    org.select =
-        policy::rule::Selector { all: false, subjects: vec![], charges: vec![policy::rule::ChargeKind::Gpu] };
+    org.select = policy::rule::Selector {
+        all: false,
+        subjects: vec![],
+        charges: vec![policy::rule::ChargeKind::Gpu],
+        when: None,
+    };
     let mut child = daily("tenant-daily", "50", Mode::Enforce);
     child.within = Some("org".into());
     let mut world = World::with(vec![org, child]);

@@ -7,7 +7,7 @@ use super::super::glob::glob_matches;
 use super::super::node::Spot;
 use super::super::read::{Ref, RefKind, Sink};
 use super::super::{Act, Budget, Guardrail, Place, RuleSet, Template};
-use super::{Found, Origin, attribution, guardrail, price};
+use super::{Found, Origin, attribution, guardrail, idle, lint, price};
 use crate::subject::field;
 
 /// Joins and looks up.
@@ -27,9 +27,12 @@ pub(super) fn link(found: Found, sinks: &mut [Sink<'_>]) -> RuleSet {
     }
     let broken = sinks.iter().any(|sink| sink.errors() > 0);
     if let Some(sink) = sinks.first_mut() {
-        check_size(found.documents, found.budget_documents == 0, broken, sink);
+        check_size(found.documents, found.watching_documents == 0, broken, sink);
     }
     refuse_cycles(&found.budgets, sinks);
+    if !broken {
+        lint::lint(&found.budgets, sinks);
+    }
     for (budget, origin) in &found.budgets {
         warn_of_protected(&budget.on_trip, &guardrail, &mut sinks[origin.file]);
     }
@@ -44,6 +47,7 @@ pub(super) fn link(found: Found, sinks: &mut [Sink<'_>]) -> RuleSet {
         guardrail,
         prices,
         sources: found.sources,
+        idle: idle::join(found.idle),
     }
 }
 

@@ -4,31 +4,34 @@ use super::super::diagnose::DiagnosticKind as Kind;
 use super::super::node::{Node, Shape};
 use super::super::read::{Keys, RefKind, Sink, all_of};
 use super::super::{ChargeKind, Condition, Selector, Test};
+use super::when;
 
-const SELECT: Keys = Keys {
-    known: &["all", "subjects", "charges"],
-    later: &[("when", "take it out; `subjects` takes lists, globs, `notIn` and `exists`")],
-};
+const SELECT: Keys = Keys::of(&["all", "subjects", "when", "charges"]);
 
 /// Kinds of charge by word.
-const CHARGES: [(&str, ChargeKind); 3] =
-    [("tokens", ChargeKind::Tokens), ("gpu", ChargeKind::Gpu), ("other", ChargeKind::Other)];
+const CHARGES: [(&str, ChargeKind); 3] = [
+    (ChargeKind::Tokens.word(), ChargeKind::Tokens),
+    (ChargeKind::Gpu.word(), ChargeKind::Gpu),
+    (ChargeKind::Other.word(), ChargeKind::Other),
+];
 
 pub(super) fn read(node: &Node, sink: &mut Sink<'_>) -> Option<Selector> {
     let fields = sink.object(node, "`select`", "select: {subjects: {tenant: acme}}", &SELECT)?;
     let all = fields.get("all").map_or(Some(false), |n| sink.boolean(n, "`all`"));
     let subjects = fields.get("subjects").map_or(Some(Vec::new()), |n| conditions(n, sink));
     let charges = fields.get("charges").map_or(Some(Vec::new()), |n| charges(n, sink));
+    let when = fields.get("when").map_or(Some(None), |n| when::read(n, sink).map(Some));
     let (all, subjects) = (all?, subjects?);
-    if all && !subjects.is_empty() {
+    let stated = fields.get("when").is_some();
+    if all && (!subjects.is_empty() || stated) {
         let help = "keep `all: true` for everything, or the conditions";
         sink.error(Kind::Conflict, fields.spot, "`select` has `all: true` and conditions", help);
     }
-    if !all && subjects.is_empty() && fields.get("subjects").is_none_or(is_empty) {
+    if !all && !stated && subjects.is_empty() && fields.get("subjects").is_none_or(is_empty) {
         let help = "write `all: true` to count every charge on purpose, or a condition under `subjects`";
         sink.error(Kind::EmptySelector, fields.spot, "`select` selects by nothing", help);
     }
-    Some(Selector { all, subjects, charges: charges? })
+    Some(Selector { all, subjects, charges: charges?, when: when? })
 }
 
 fn is_empty(node: &Node) -> bool {

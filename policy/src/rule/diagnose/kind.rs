@@ -83,6 +83,12 @@ kinds! {
     EmptySelector = "empty-selector",
     /// A target selector without a condition.
     EmptyTarget = "empty-target",
+    /// An expression that cannot be read, or says what is not taken.
+    BadWhen = "bad-when",
+    /// An expression that compares what cannot be compared, or whose answer is not true or false.
+    WhenType = "when-type",
+    /// An expression that needs a field without asking for it (a warning).
+    WhenUnasked = "when-unasked",
     /// A kind of charge that there is not.
     UnknownCharge = "unknown-charge",
     /// An override on a field that does not tell the budget's breakers apart.
@@ -125,6 +131,14 @@ kinds! {
     SharedTarget = "shared-target",
     /// A target that is protected (a warning).
     ProtectedTarget = "protected-target",
+    /// Budgets that stop the same and wait differently (a warning).
+    Fighting = "fighting",
+    /// A selector that no charge can meet (a warning).
+    SelectsNothing = "selects-nothing",
+    /// A condition that every charge meets (a warning).
+    SelectsAll = "selects-all",
+    /// An amount or a time that is hardly meant (a warning).
+    Implausible = "implausible",
     /// A secret in a rule file.
     InlineSecret = "inline-secret",
     /// Not an http(s) URL.
@@ -141,8 +155,14 @@ kinds! {
     BadCap = "bad-cap",
     /// A price that is not believable, or names no model.
     PriceRefused = "price-refused",
+    /// Acts that are not in the order in which they are done.
+    ActOrder = "act-order",
     /// A multiple that cannot be read.
     BadMultiple = "bad-multiple",
     /// A forecast that should trip.
     ForecastTrips = "forecast-trips",
+    /// `waves` that cannot be read.
+    BadWaves = "bad-waves",
+    /// `onStale: trip` without the one source that it is about.
+    SilenceOfWhom = "silence-of-whom",
 }
