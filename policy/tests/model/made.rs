@@ -21,6 +21,11 @@ pub struct Turn {
     pub tick: bool,
 }
 
+/// Time passes to the full hour, where windows end.
+pub const TO_THE_HOUR: i64 = -1;
+/// Time passes to when the next override ends by its date.
+pub const TO_THE_DATE: i64 = -2;
+
 /// A usage, or one that was there before.
 #[derive(Clone, Debug)]
 pub enum Made {
@@ -182,8 +187,8 @@ fn turn() -> impl Strategy<Value = Turn> {
         4 => 0..2 * MINUTE,
         3 => 0..HOUR,
         2 => 0..13 * HOUR,
-        // To the full hour, where windows end.
-        2 => Just(-1_i64),
+        2 => Just(TO_THE_HOUR),
+        1 => Just(TO_THE_DATE),
     ];
     let source = prop_oneof![4 => Just("gateway"), 1 => Just("log")];
     let rows = prop::collection::vec(made(), 0..5);

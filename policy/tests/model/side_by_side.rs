@@ -8,7 +8,7 @@ use policy::fact::{Clock, Fact, Settings, UsageOutcome};
 
 use crate::breaker::{Breaker, State};
 use crate::ground::{KEY, Row, Used, ms, rules, usage};
-use crate::made::{Case, Made, Turn};
+use crate::made::{Case, Made, TO_THE_DATE, TO_THE_HOUR, Turn};
 use crate::rule::{Rule, Time};
 use crate::slow::{Model, Said, Says, Waits};
 
@@ -56,9 +56,11 @@ impl Both {
     }
 
     pub fn turn(&mut self, turn: &Turn) {
-        let hour = 3_600_000;
+        let (hour, now) = (3_600_000, self.model.now);
+        let dates = self.model.rules.iter().flat_map(|rule| &rule.overrides).filter_map(|o| o.until);
         let after = match turn.after {
-            -1 => hour - self.model.now.rem_euclid(hour),
+            TO_THE_HOUR => hour - now.rem_euclid(hour),
+            TO_THE_DATE => dates.filter(|at| *at > now).min().map_or(1, |at| at - now),
             after => after,
         };
         self.pass(after);
