@@ -110,6 +110,7 @@ fn words_of(kind: &DecisionKind) -> String {
         DecisionKind::Commanded { .. } => "commanded".to_owned(),
         DecisionKind::Idle { .. } => "idle".to_owned(),
         DecisionKind::Packable { .. } => "packable".to_owned(),
+        DecisionKind::Spot(spot) => format!("spot {}", spot.notice.kind.word()),
         DecisionKind::Page { topic, .. } => match topic {
             PageTopic::Unpriced
             | PageTopic::SourceStale
@@ -120,7 +121,8 @@ fn words_of(kind: &DecisionKind) -> String {
             | PageTopic::Orphans
             | PageTopic::Posture
             | PageTopic::SourceHeard
-            | PageTopic::Unjudged => format!("page {topic:?}"),
+            | PageTopic::Unjudged
+            | PageTopic::FirstDays => format!("page {topic:?}"),
         },
     }
 }
@@ -155,6 +157,9 @@ fn every_kind_cause_topic_and_hold_state_has_a_scene() {
         "hold Restoring",
         "hold Released",
         "commanded",
+        "spot interruption",
+        "spot rebalance",
+        "spot capacity-reservation",
     ]
     .map(str::to_owned)
     .into();

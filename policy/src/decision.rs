@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::burn::Burn;
-use crate::consolidate::Plan;
+use crate::consolidate;
 use crate::fact::{GuardAnswer, PriorState};
 use crate::id::{DecisionId, OrderId};
 use crate::idle::Finding;
@@ -11,6 +11,7 @@ use crate::inventory::ObjectKey;
 use crate::money::{Money, Percent, Unit};
 use crate::page::PageTopic;
 use crate::rule::{Measure, Mode, Place};
+use crate::spot::{Plan, SpotNotice};
 use crate::time::{Span, Timestamp};
 
 /// A breaker in one window: the budget, the instance, and when the window began and ends.
@@ -123,12 +124,40 @@ pub enum DecisionKind {
     /// Under-filled nodes could be emptied. Nothing is moved.
     Packable {
         /// Which, where their pods would go, and what that saves per hour.
-        plan: Plan,
+        plan: consolidate::Plan,
         /// How many more there are than are listed.
         more: u32,
         /// What the rule would do next, and this version does not.
         not_armed: Vec<String>,
     },
+    /// AWS will take an instance away; what a rule would do about it.
+    Spot(Box<SpotDecision>),
+}
+
+/// A notice about an instance, and what a rule would do about it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpotDecision {
+    /// What AWS said.
+    pub notice: SpotNotice,
+    /// The node; empty where it is not known.
+    pub node: Box<str>,
+    /// Its pool; empty where it is not known.
+    pub pool: Box<str>,
+    /// Name of the SpotPolicy.
+    pub policy: Box<str>,
+    /// What it would do. None of it is carried out.
+    pub plan: Plan,
+}
+
+impl SpotDecision {
+    /// The node, or the instance where the node is not known.
+    #[must_use]
+    pub fn place(&self) -> String {
+        match &*self.node {
+            "" => format!("instance {}", self.notice.instance),
+            node => format!("node {node}"),
+        }
+    }
 }
 
 /// What brought a breaker to a decision.

@@ -6,7 +6,9 @@
 use std::fmt::Write;
 
 use crate::consolidate::Plan;
-use crate::decision::{ArmingCause, Cause, Decision, DecisionKind, Effect, Order, ReleaseCause, Why};
+use crate::decision::{
+    ArmingCause, Cause, Decision, DecisionKind, Effect, Order, ReleaseCause, SpotDecision, Why,
+};
 use crate::fact::{GuardAnswer, Observation, Receipt, ReceiptOutcome};
 use crate::idle::Finding;
 use crate::inventory::ObjectKey;
@@ -65,6 +67,9 @@ pub fn headline(kind: &DecisionKind) -> String {
             format!("{} node(s) could be emptied", plan.vacated.len().saturating_add(*more as usize))
         }
         DecisionKind::Page { topic, .. } => format!("page: {topic:?}"),
+        DecisionKind::Spot(spot) => {
+            format!("{}: {} {}", spot.notice.kind.word(), spot.place(), spot.notice.kind.in_words())
+        }
     }
 }
 
@@ -197,6 +202,7 @@ fn write_kind(text: &mut String, Decision { kind, why, .. }: &Decision) -> std::
             not_armed.iter().try_for_each(|what| line(text, "would", what))
         }
         DecisionKind::Page { detail, .. } => line(text, "detail", detail),
+        DecisionKind::Spot(spot) => write_spot(text, spot),
         DecisionKind::Commanded { refused: Some(because), .. } => line(text, "refused", because),
         DecisionKind::Warned { .. }
         | DecisionKind::WarnedBy { .. }
@@ -231,6 +237,23 @@ fn write_plan(text: &mut String, plan: &Plan) -> std::fmt::Result {
         }
     }
     plan.left.iter().try_for_each(|left| line(text, "left", &format!("{}: {}", left.node, left.because)))
+}
+
+fn write_spot(text: &mut String, spot: &SpotDecision) -> std::fmt::Result {
+    let notice = &spot.notice;
+    let pool = if spot.pool.is_empty() { "unknown" } else { &*spot.pool };
+    line(text, "instance", &format!("{} in {}, pool {pool}", notice.instance, notice.region))?;
+    line(text, "event", &format!("{} of {}", notice.event, notice.at))?;
+    if let Some(deadline) = notice.deadline() {
+        line(text, "deadline", &deadline.to_string())?;
+    }
+    for step in &spot.plan.steps {
+        line(text, "would", &step.in_words())?;
+    }
+    for left in &spot.plan.left {
+        line(text, "left", &format!("{}: {}", left.act, left.because))?;
+    }
+    Ok(())
 }
 
 fn write_targets(text: &mut String, targets: &[ObjectKey]) -> std::fmt::Result {

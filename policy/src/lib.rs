@@ -47,6 +47,7 @@ pub mod money;
 pub mod page;
 pub mod price;
 pub mod rule;
+pub mod spot;
 pub mod subject;
 pub mod time;
 pub mod trial;

@@ -22,6 +22,7 @@ mod render;
 mod scene;
 mod secret;
 pub mod slack;
+mod spot;
 mod visible;
 pub mod webhook;
 mod words;
@@ -309,7 +310,8 @@ fn takes_edits(notice: &Notice) -> bool {
         | DecisionKind::Commanded { .. }
         | DecisionKind::Idle { .. }
         | DecisionKind::Packable { .. }
-        | DecisionKind::Page { .. } => false,
+        | DecisionKind::Page { .. }
+        | DecisionKind::Spot(_) => false,
     }
 }
 

@@ -9,13 +9,13 @@ use policy::decision::{Decision, DecisionKind, HoldState, Notice};
 use policy::fact::{GuardAnswer, GuardCheck};
 use policy::inventory::ObjectKey;
 use policy::page::PageTopic;
-use policy::rule::{Budget, Mode};
+use policy::rule::{Budget, FROZEN_BY_RULES, Mode};
 
 use super::held;
 use super::idle::{self, is_about_money};
 use super::message::{Action, Field, Message, Standing, TargetLine};
 use super::scene::{Scene, Told, action, give_back};
-use super::words;
+use super::{spot, words};
 
 /// Charges that a message lists.
 const CHARGES: usize = 3;
@@ -34,7 +34,7 @@ pub fn render(notice: &Notice, budget: Option<&Budget>, repeat: bool) -> Message
     };
     let scene = Scene { notice, budget, who, spent };
     let mut told = tell(&scene);
-    let about_money = is_about_money(decision);
+    let about_money = is_about_money(decision) && !matches!(decision.kind, DecisionKind::Spot(_));
     if about_money {
         told.lines.extend(doubts(decision));
     }
@@ -95,6 +95,7 @@ fn tell(scene: &Scene<'_>) -> Told {
         }
         DecisionKind::Packable { plan, more, not_armed } => idle::packable(scene, plan, *more, not_armed),
         DecisionKind::Page { topic, detail } => page(*topic, detail),
+        DecisionKind::Spot(decided) => spot::tell(scene, decided),
     }
 }
 
@@ -175,8 +176,8 @@ fn tripped(scene: &Scene<'_>, targets: &[ObjectKey], left: &[(ObjectKey, String)
 fn withheld(scene: &Scene<'_>, targets: &[ObjectKey], answers: &[GuardAnswer]) -> Told {
     let id = scene.notice.decision.id;
     let noes: Vec<&GuardAnswer> = answers.iter().filter(|a| !a.pass).collect();
-    let asks =
-        noes.iter().any(|a| a.check == GuardCheck::Mode) && scene.notice.decision.mode == Mode::Approve;
+    let asks = noes.iter().any(|a| matches!(a.check, GuardCheck::Mode | GuardCheck::Approval))
+        && scene.notice.decision.mode == Mode::Approve;
     let title = if asks {
         format!("{} waits for a person's yes: {}", scene.who, scene.spent)
     } else {
@@ -195,7 +196,7 @@ fn withheld(scene: &Scene<'_>, targets: &[ObjectKey], answers: &[GuardAnswer]) -
         .collect();
     shown.extend(scene.held().into_iter().filter(|line| !targets.contains(&line.target)));
     let mut actions: Vec<Action> =
-        noes.iter().map(|a| way_round(a.check, asks, format!("breakerbox approve {id}"))).collect();
+        noes.iter().map(|a| way_round(a, asks, format!("breakerbox approve {id}"))).collect();
     actions.dedup();
     if !idle::is_of_idle(&scene.notice.decision) {
         actions.push(forgive_command(scene));
@@ -204,10 +205,15 @@ fn withheld(scene: &Scene<'_>, targets: &[ObjectKey], answers: &[GuardAnswer]) -
 }
 
 /// What gets round a guard that said no.
-fn way_round(check: GuardCheck, asks: bool, approve: String) -> Action {
-    match check {
-        GuardCheck::Mode if asks => action("stop them", approve),
+fn way_round(answer: &GuardAnswer, asks: bool, approve: String) -> Action {
+    // What the rules freeze, no command ends.
+    let by_rules = answer.detail.starts_with(FROZEN_BY_RULES);
+    match answer.check {
+        GuardCheck::Mode | GuardCheck::Approval if asks => action("stop them", approve),
         GuardCheck::BlastRadius => action("stop them although they are many", approve),
+        GuardCheck::Freeze if by_rules => {
+            action("see when it ends and the next begins", "breakerbox status".to_owned())
+        }
         GuardCheck::Freeze => action("end the freeze", "breakerbox unfreeze".to_owned()),
         GuardCheck::Clock => clock_command(),
         _ => action("see what stands in the way", "breakerbox status".to_owned()),

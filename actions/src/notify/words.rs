@@ -172,6 +172,7 @@ pub(super) const fn topic(topic: PageTopic) -> &'static str {
         PageTopic::Posture => "the daemon may do less than it was configured to do",
         PageTopic::SourceHeard => "a source that was silent is heard again",
         PageTopic::Unjudged => "a budget cannot tell whether it counts some charges, and does not count them",
+        PageTopic::FirstDays => "budgets may do more from now on",
     }
 }
 
@@ -188,6 +189,7 @@ pub(super) const fn topic_word(topic: PageTopic) -> &'static str {
         PageTopic::Posture => "posture",
         PageTopic::SourceHeard => "source-heard",
         PageTopic::Unjudged => "unjudged",
+        PageTopic::FirstDays => "first-days",
     }
 }
 

@@ -4,7 +4,7 @@ use policy::burn::{Basis, Burn};
 use policy::consolidate::{Move, Plan, Vacated};
 use policy::decision::{
     ArmingCause, BreakerRef, Cause, Decision, DecisionKind, HoldState, LargeCharge, Notice, ReleaseCause,
-    Severity, Times, Why,
+    Severity, SpotDecision, Times, Why,
 };
 use policy::fact::{GuardAnswer, GuardCheck};
 use policy::id::{DecisionId, OrderId};
@@ -16,6 +16,7 @@ use policy::rule::{
     Act, Budget, CalendarUnit, Limit, Measure, Mode, OnStale, Place, Restore, RestoreWhen, Selector,
     WindowSpec,
 };
+use policy::spot::{self, Left, Loss, SpotKind, SpotNotice, Step};
 use policy::time::{Span, Timestamp};
 
 /// A notice, the rule it came from, and what its golden is called.
@@ -167,6 +168,7 @@ pub fn all() -> Vec<Scene> {
     scenes.extend(holds());
     scenes.extend(pages());
     scenes.extend(idle());
+    scenes.extend(spot());
     scenes.push(extreme());
     scenes
 }
@@ -226,6 +228,53 @@ fn idle() -> Vec<Scene> {
         Scene { budget: None, ..scene(name, told) }
     };
     kinds.into_iter().map(told).collect()
+}
+
+/// What AWS takes away: with a deadline and somebody else who drains, and without one.
+fn spot() -> Vec<Scene> {
+    let step = |act: &str| Left { act: act.into(), because: "Karpenter looks after this node".into() };
+    let save = Step::Checkpoint { matching: vec![("app".into(), "train".into())], at: at("12:00:30") };
+    let warned = spot::Plan { steps: vec![save], left: vec![step("cordon"), step("drain")] };
+    let kinds = [
+        ("spot-interruption", SpotKind::Interruption(Loss::Terminate), warned, "node-1"),
+        ("spot-hibernation", SpotKind::Interruption(Loss::Hibernate), spot::Plan::default(), ""),
+        (
+            "spot-rebalance",
+            SpotKind::Rebalance,
+            spot::Plan { steps: vec![Step::Cordon], left: vec![] },
+            "node-1",
+        ),
+        ("spot-reservation", SpotKind::CapacityReservation(Loss::Stop), spot::Plan::default(), "node-1"),
+    ];
+    let scenes = kinds.map(|(name, kind, plan, node)| {
+        let severity = if kind == SpotKind::Rebalance { Severity::Info } else { Severity::Warning };
+        let decided = SpotDecision {
+            notice: SpotNotice {
+                event: "1e5527d7-bb36-4607-3370-4164db56a40e".into(),
+                kind,
+                instance: "i-0123456789abcdef0".into(),
+                account: "111122223333".into(),
+                region: "us-east-1".into(),
+                at: at("12:00:00"),
+            },
+            node: node.into(),
+            pool: if node.is_empty() { "".into() } else { "gpu".into() },
+            policy: "spot".into(),
+            plan,
+        };
+        let mut told = notice(DecisionKind::Spot(Box::new(decided)), severity, "0");
+        let now = told.decision.at;
+        told.decision.mode = Mode::Alert;
+        told.decision.why = Why {
+            breaker: Some(BreakerRef { name: "spot/node-1".into(), start: now, end: now }),
+            place: place(30),
+            rules: "5f2c81d0".into(),
+            prices: "bedrock-2026-08".into(),
+            ..Why::default()
+        };
+        Scene { name: name.to_owned(), notice: told, budget: None, repeat: false }
+    });
+    scenes.into()
 }
 
 /// What a burn rate brings: a warning, a question, a stop.
@@ -342,12 +391,19 @@ fn withheld() -> Vec<Scene> {
         scene(&format!("withheld-{}-{}", check.word(), mode.word()), notice)
     };
     let asks = "mode `approve` waits for a person until 2026-11-20T12:15:02Z";
+    let many = "6 targets, and more than 5 wait for a yes from finops-leads until 2026-11-20T12:15:02Z \
+                (targetsOver)";
+    let freeze = "frozen by the rules until 2026-11-20T16:30:00Z: trading hours (rail.yaml:6)";
+    let mut by_rules = with(GuardCheck::Freeze, freeze, Mode::Enforce);
+    by_rules.name = "withheld-freeze-by-rules".to_owned();
     let cap = "2 newly stopped targets of this rule in 10m, of 8 it could stop; the cap is 1";
     vec![
         with(GuardCheck::Mode, asks, Mode::Approve),
         with(GuardCheck::Mode, "the daemon may only alert: no Lease", Mode::Alert),
         with(GuardCheck::BlastRadius, cap, Mode::Enforce),
         with(GuardCheck::Freeze, "frozen by uid:1000 (ana) at 2026-11-20T11:00:00Z: deploy", Mode::Enforce),
+        by_rules,
+        with(GuardCheck::Approval, many, Mode::Approve),
         with(GuardCheck::Clock, "the wall clock moved by 2h while 1s passed", Mode::Enforce),
         with(GuardCheck::Inventory, "the cluster was last heard 130s ago", Mode::Enforce),
     ]
@@ -401,7 +457,7 @@ fn holds() -> Vec<Scene> {
 }
 
 /// Every topic.
-pub const TOPICS: [PageTopic; 10] = [
+pub const TOPICS: [PageTopic; 11] = [
     PageTopic::Unpriced,
     PageTopic::SourceStale,
     PageTopic::InventoryStale,
@@ -412,11 +468,13 @@ pub const TOPICS: [PageTopic; 10] = [
     PageTopic::Posture,
     PageTopic::SourceHeard,
     PageTopic::Unjudged,
+    PageTopic::FirstDays,
 ];
 
 pub fn page(topic: PageTopic) -> Notice {
     let detail = "what was seen, and what it means for `acme`".to_owned();
-    let severity = if topic == PageTopic::SourceHeard { Severity::Info } else { Severity::Critical };
+    let good = matches!(topic, PageTopic::SourceHeard | PageTopic::FirstDays);
+    let severity = if good { Severity::Info } else { Severity::Critical };
     let mut page = notice(DecisionKind::Page { topic, detail }, severity, "0");
     let now = page.decision.at;
     page.decision.why = Why {

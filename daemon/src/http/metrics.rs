@@ -6,6 +6,7 @@
 //! because Prometheus knows nothing better.
 
 mod edges;
+mod spot;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -189,6 +190,7 @@ impl Collector for Shown {
         self.holds_and_sources(&mut out)?;
         self.usage(&mut out)?;
         edges::edges(&self.counted, &mut out)?;
+        spot::spot(&self.view.spot, &mut out)?;
         self.posture(&mut out)?;
         self.process(&mut out)
     }

@@ -45,6 +45,9 @@ pub struct Status {
     pub because: Option<String>,
     /// Who froze it, and why.
     pub freeze: Option<String>,
+    /// When the rules freeze next, and why.
+    #[serde(default)]
+    pub next_freeze: Option<String>,
     /// Why the clock is in doubt.
     pub clock_doubt: Option<String>,
     /// Whether the disk is below its reserve.
@@ -121,6 +124,9 @@ pub struct Breaker {
     pub trips: u16,
     /// What it waits for.
     pub detail: Option<String>,
+    /// Until when its budget, new here, does no more than first days allow.
+    #[serde(default)]
+    pub first_days_until: Option<String>,
 }
 
 impl From<&BreakerView> for Breaker {
@@ -141,6 +147,7 @@ impl From<&BreakerView> for Breaker {
             mode: view.mode.word().to_owned(),
             trips: view.trips,
             detail: view.detail.clone(),
+            first_days_until: text(view.first_days_until),
         }
     }
 }
@@ -216,6 +223,7 @@ impl Status {
             ceiling: view.ceiling.word().to_owned(),
             because: view.because.clone(),
             freeze: view.freeze.clone(),
+            next_freeze: view.next_freeze.clone(),
             clock_doubt: view.clock_doubt.clone(),
             disk_low: false,
             rules: view.rules.to_string(),

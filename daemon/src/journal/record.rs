@@ -116,6 +116,7 @@ pub const fn decision_word(kind: &DecisionKind) -> &'static str {
         DecisionKind::Page { .. } => "Page",
         DecisionKind::Idle { .. } => "Idle",
         DecisionKind::Packable { .. } => "Packable",
+        DecisionKind::Spot(_) => "Spot",
     }
 }
 

@@ -52,8 +52,17 @@ impl Engine {
                 (format!("freeze ({reason})"), None, Ok(()))
             }
             CommandKind::Unfreeze => {
-                let done = self.freeze.take().map(|_| ()).ok_or_else(|| "it was not frozen".to_owned());
-                (String::from("unfreeze"), None, done)
+                let person = self.freeze.take();
+                let rules = self.frozen_at(self.now);
+                let what = match (&person, &rules) {
+                    (Some(_), Some(rules)) => format!("unfreeze; still {rules}"),
+                    _ => String::from("unfreeze"),
+                };
+                let nobody = || match rules {
+                    Some(rules) => format!("{rules}; no command ends that, a change of the rule does"),
+                    None => "it was not frozen".to_owned(),
+                };
+                (what, None, person.map(|_| ()).ok_or_else(nobody))
             }
             CommandKind::Release { target } => {
                 let done = self.release_object(target, &actor, out);
@@ -113,6 +122,9 @@ impl Engine {
             let none = || Err(format!("{decision} does not wait for approval (any more)"));
             return (None, idle.unwrap_or_else(none));
         };
+        if let Some(no) = self.no_approver(actor) {
+            return (Some(slot), Err(no));
+        }
         if let Some(late) = self.too_late(slot) {
             return (Some(slot), Err(format!("{decision} {late}")));
         }

@@ -13,7 +13,7 @@ use crate::explain::cause_in_words;
 use crate::fact::GuardCheck;
 use crate::inventory::ObjectKey;
 use crate::money::{Money, Unit};
-use crate::rule::Act;
+use crate::rule::{Act, Mode};
 use crate::subject::field;
 use crate::time::Timestamp;
 
@@ -90,6 +90,18 @@ pub enum NotTrippedReason {
         /// How many.
         usages: u64,
     },
+    /// Tripped, but nothing new is stopped now: who or what froze it, and until when.
+    Frozen {
+        /// For people.
+        why: String,
+    },
+    /// Tripped in the first days of its budget, which only do so much.
+    FirstDays {
+        /// Until then.
+        until: Timestamp,
+        /// What it may do by then.
+        mode: Mode,
+    },
     /// It was stopped: ordered, with the states of its holds.
     Stopped {
         /// Proven.
@@ -162,14 +174,28 @@ impl Engine {
             }
             State::Arming { cause, .. } => say(NotTrippedReason::Arming(*cause)),
             State::Tripped(trip) => match trip.stage {
-                Stage::Observed => say(NotTrippedReason::ModeOnlyObserves),
-                Stage::Withheld(check) => say(NotTrippedReason::Withheld(check)),
+                Stage::Observed => say(self.explain_observed(cold.budget)),
+                Stage::Withheld(check) => say(self.explain_withheld(check, now)),
                 Stage::AwaitingApproval(until) => say(NotTrippedReason::AwaitsApproval { until }),
                 Stage::Ordered => say(self.explain_ordered(at)),
             },
         }
         if view.unpriced > 0 {
             say(NotTrippedReason::Unpriced { usages: view.unpriced });
+        }
+    }
+
+    fn explain_observed(&self, budget: u16) -> NotTrippedReason {
+        match self.first_days_of(budget) {
+            Some(until) => NotTrippedReason::FirstDays { until, mode: self.rule_mode(budget) },
+            None => NotTrippedReason::ModeOnlyObserves,
+        }
+    }
+
+    fn explain_withheld(&self, check: GuardCheck, now: Timestamp) -> NotTrippedReason {
+        match self.frozen_at(now).filter(|_| check == GuardCheck::Freeze) {
+            Some(why) => NotTrippedReason::Frozen { why },
+            None => NotTrippedReason::Withheld(check),
         }
     }
 
@@ -214,6 +240,12 @@ impl fmt::Display for NotTrippedReason {
                 f.write_str("tripped, but the rule's mode only observes or alerts; `mode: enforce` arms it")
             }
             Self::Withheld(check) => write!(f, "tripped, but withheld by the {} guard", check.word()),
+            Self::Frozen { why } => write!(f, "tripped, and stopped once nothing is frozen any more: {why}"),
+            Self::FirstDays { until, mode } => write!(
+                f,
+                "tripped, but its budget is new and may only {} until {until} (firstDays)",
+                mode.word()
+            ),
             Self::AwaitsApproval { until } => write!(f, "tripped, and waits for a person's yes until {until}"),
             Self::RuleStopsNothing => f.write_str("tripped, but the rule's onTrip stops nothing"),
             Self::NoTargets { left } => {

@@ -25,7 +25,7 @@ impl Engine {
 
     /// What is done for a breaker now: the lower of its rule's mode and the daemon's ceiling.
     pub(super) fn mode_of(&self, slot: u32) -> Mode {
-        self.budget_of(slot).mode.min(self.posture.ceiling)
+        self.rule_mode(self.cold[slot as usize].budget).min(self.posture.ceiling)
     }
 
     /// Looks at a breaker whose sum reached a mark, or whose time has come.

@@ -5,8 +5,10 @@
 //! (inventory), what we keep stopped (holds), and what a person said (freeze, exemptions). What is only a
 //! cache (lanes, indexes, the price book) is made anew from these.
 
+mod approval;
 mod command;
 mod explain;
+mod first_days;
 mod hold;
 mod idle;
 mod index;
@@ -20,13 +22,16 @@ mod pace;
 mod pending;
 mod positions;
 mod prices;
+mod protect;
 mod raise;
 mod reload;
 mod remode;
 mod rolling;
 mod rollup;
+mod schedule;
 mod silence;
 mod snapshot;
+mod spot;
 mod stop;
 mod survey;
 mod tell;
@@ -59,8 +64,9 @@ use crate::time::{Span, Timestamp};
 pub use explain::{NotTripped, NotTrippedReason};
 pub use hold::Hold;
 pub use positions::FileRead;
+pub use protect::protection;
 pub use snapshot::SnapshotError;
-pub use stop::protection;
+pub use spot::SpotView;
 pub use survey::{StateWanted, Survey, Tally, Wanted};
 pub use usage::MOST_COUNT;
 pub use view::{BreakerView, HoldView, View};
@@ -215,10 +221,16 @@ pub struct Engine {
     inventory_changed: bool,
     latency: latency::Latency,
     idle: idle::State,
+    /// Since when each budget is known.
+    first_seen: first_days::FirstSeen,
+    spot: spot::State,
     // Made anew from the above.
     /// Accounts whose charges count as `unattributed` in some budget, though they have a tenant: for `explain`
     /// alone. When a lane is resolved depends on a cache, so it is no part of the state.
     over_cap: BTreeSet<u32>,
+    schedule: schedule::Schedule,
+    /// Empty between two steps.
+    spot_queue: crate::spot::Queue,
     index: index::Index,
     accounts: FixedMap<(Option<Arc<str>>, Arc<str>), u32>,
     lanes: lane::Lanes,
@@ -264,6 +276,10 @@ impl Engine {
             inventory_changed: false,
             latency: latency::Latency::default(),
             idle: idle::State::default(),
+            first_seen: first_days::FirstSeen::default(),
+            spot: spot::State::default(),
+            schedule: schedule::Schedule::default(),
+            spot_queue: crate::spot::Queue::default(),
             book: PriceBook::embedded(),
             past_books: Vec::new(),
             price_changes: 0,
@@ -291,9 +307,11 @@ impl Engine {
         self.rollups.begin();
         let started = facts.iter().any(|fact| matches!(fact, Fact::Started(_)));
         self.read_clock(clock, started, &mut out);
+        self.read_schedule();
         for fact in facts {
             self.take(fact, &mut out);
         }
+        self.work_spot(&mut out);
         out
     }
 
@@ -316,6 +334,8 @@ impl Engine {
             }
             Fact::FilesGone(gone) => self.positions.forget(gone),
             Fact::Gpus(batch) => self.take_gpus(batch, out),
+            Fact::Spot(batch) => self.take_spot(batch),
+            Fact::Hosts(change) => self.take_hosts(change),
         }
     }
 

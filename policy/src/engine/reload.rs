@@ -29,13 +29,14 @@ impl Engine {
             .iter()
             .map(|(old, new)| (*new, self.rules.budgets[usize::from(*old)].triggers.clone()))
             .collect();
-        let modes: BTreeMap<u16, Mode> =
-            kept.iter().map(|(old, new)| (*new, self.rules.budgets[usize::from(*old)].mode)).collect();
+        let modes: BTreeMap<u16, Mode> = kept.iter().map(|(old, new)| (*new, self.rule_mode(*old))).collect();
         // A set is whole or not used.
         if !self.change_prices(rules, first, out) {
             return;
         }
         self.rules = Arc::new(rules.clone());
+        self.forget_schedule();
+        self.begin_first_days();
         self.override_ends = self.next_override_end();
         self.keep_slots(&kept);
         self.lanes.clear();

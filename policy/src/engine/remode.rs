@@ -21,7 +21,7 @@ const MOST_OBJECTS: usize = 5;
 impl Engine {
     /// Takes the new mode; true when a person is to be asked because of it.
     pub(super) fn change_mode(&mut self, slot: u32, before: Mode, out: &mut Outcome) -> bool {
-        let (after, now) = (self.budget_of(slot).mode, self.now);
+        let (after, now) = (self.rule_mode(self.cold[slot as usize].budget), self.now);
         let Some(trip) = self.trip_of_mut(slot).filter(|_| before != after) else { return false };
         if after < Mode::Approve {
             trip.stage = Stage::Observed;
@@ -44,7 +44,7 @@ impl Engine {
 
     /// What the new mode changes for a breaker about which a person is asked.
     pub(super) fn mode_difference(&self, slot: u32, before: Mode) -> String {
-        let after = self.budget_of(slot).mode;
+        let after = self.rule_mode(self.cold[slot as usize].budget);
         self.said_of(slot, &format!("mode {} before, {} now", before.word(), after.word()))
     }
 

@@ -18,12 +18,14 @@ use crate::price::PriceBook;
 use crate::rule::RuleSet;
 use crate::time::Timestamp;
 
+use super::first_days::FirstSeen;
 use super::hold::Hold;
 use super::index::Index;
 use super::latency::Latency;
 use super::pending::Pending;
 use super::positions::Positions;
 use super::prices::Past;
+use super::spot::State as Spot;
 use super::stop::Stop;
 use super::tell::Returns;
 use super::{Counters, Engine, SourceStatus, Spend, idle};
@@ -82,6 +84,8 @@ struct State<'a> {
     inventory_changed: bool,
     latency: Latency,
     idle: Cow<'a, idle::State>,
+    first_seen: Cow<'a, FirstSeen>,
+    spot: Cow<'a, Spot>,
 }
 
 impl Engine {
@@ -122,6 +126,8 @@ impl Engine {
             inventory_changed: self.inventory_changed,
             latency: self.latency,
             idle: Cow::Borrowed(&self.idle),
+            first_seen: Cow::Borrowed(&self.first_seen),
+            spot: Cow::Borrowed(&self.spot),
         };
         // Writing to memory cannot fail for types without a custom error.
         let mut bytes = VERSION.to_le_bytes().to_vec();
@@ -179,6 +185,9 @@ impl Engine {
         engine.inventory_changed = state.inventory_changed;
         engine.latency = state.latency;
         engine.idle = state.idle.into_owned();
+        engine.first_seen = state.first_seen.into_owned();
+        engine.spot = state.spot.into_owned();
+        engine.forget_schedule();
         engine.index = Index::of(&engine.cold);
         for (account, spend) in (0..).zip(&engine.spend) {
             engine.accounts.insert((spend.tenant.clone(), Arc::clone(&spend.model)), account);

@@ -5,17 +5,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::attribution::glob_matches;
 use crate::breaker::{Cold, Stage, State, Trip};
 use crate::decision::{Blast, DecisionKind, Effect, HoldState, Order};
 use crate::fact::{GuardAnswer, GuardCheck};
 use crate::id::OrderId;
 use crate::inventory::{ObjectKey, ScaledObject};
-use crate::rule::{Act, Guardrail, Mode, TargetSelector, Template};
+use crate::rule::{Act, Mode, TargetSelector, Template};
 use crate::subject::Trust;
 use crate::time::Timestamp;
 
 use super::hold::Hold;
+use super::protect::{exception, protection, protection_of_kind};
 use super::{Engine, Outcome};
 
 /// A person's yes to a trip.
@@ -66,7 +66,9 @@ impl Engine {
         for (key, object) in &self.inventory.scaled_objects {
             let labels = self.inventory.labels_of(&key.namespace).unwrap_or(&empty);
             let carriers = [&object.labels, self.workload_labels(object), labels];
-            let shield = protection(&self.rules.guardrail, key, &carriers);
+            let rail = &self.rules.guardrail;
+            let shield = protection(rail, key, &carriers)
+                .or_else(|| protection_of_kind(rail, key, object.workload.as_ref()));
             if shield.is_none() && !object.deleting {
                 found.eligible += 1;
             }
@@ -213,7 +215,7 @@ impl Engine {
         let no = |check: GuardCheck, detail: String| {
             (Stage::Withheld(check), Some(GuardAnswer { check, pass: false, detail }))
         };
-        let mode = self.budget_of(slot).mode;
+        let mode = self.rule_mode(self.cold[slot as usize].budget);
         if mode < Mode::Approve {
             return (Stage::Observed, None);
         }
@@ -228,23 +230,16 @@ impl Engine {
             );
         }
         let asks = yes.is_none() && self.mode_of(slot) == Mode::Approve && !unsaid.is_empty();
-        if put || asks {
+        let many = self.too_many(slot, fresh, yes);
+        if put || asks || many.is_some() {
             let until = self.now.plus(self.rules.guardrail.approval_expires);
-            let detail = match self.mode_of(slot) {
-                Mode::Enforce => format!(
-                    "the rules changed while it was tripped, and a change of rules stops nothing: it waits for a person \
-                     until {until}"
-                ),
-                _ => format!("mode `approve` waits for a person until {until}"),
-            };
-            let answer = GuardAnswer { check: GuardCheck::Mode, pass: false, detail };
-            return (Stage::AwaitingApproval(until), Some(answer));
+            return (Stage::AwaitingApproval(until), Some(self.question(slot, many, until)));
         }
         if let Some(doubt) = &self.clock_doubt {
             return no(GuardCheck::Clock, doubt.clone());
         }
-        if let Some(freeze) = &self.freeze {
-            return no(GuardCheck::Freeze, freeze.clone());
+        if let Some(freeze) = self.frozen() {
+            return no(GuardCheck::Freeze, freeze.to_owned());
         }
         if self.is_inventory_stale() {
             return no(GuardCheck::Inventory, self.inventory_age());
@@ -382,7 +377,9 @@ impl Engine {
                 let unheard = !trip.told && self.mode_of(slot) >= Mode::Approve;
                 // Nothing ran on that one could have asked about: that may have changed.
                 let news = self.inventory_changed || !self.holds.is_empty();
-                self.now >= until || unheard || (trip.asked.is_empty() && news)
+                // A question that lapses in a freeze is put again after it: nobody's yes could do anything now.
+                let lapsed = self.now >= until && (trip.asked.is_empty() || self.frozen().is_none());
+                lapsed || unheard || (trip.asked.is_empty() && news)
             }
             Stage::Ordered => self.inventory_changed,
         };
@@ -428,26 +425,4 @@ pub(super) fn blast_detail(blast: Blast, per: String) -> String {
         "{} of this rule in {per} (cap {}: of {} eligible), {} of all rules (cap {})",
         blast.by_rule, blast.rule_cap, blast.eligible, blast.overall, blast.overall_cap
     )
-}
-
-/// Why an object must never be touched, where it must not. `labels` are its own, those of its workload and
-/// those of its namespace: any of them protects.
-#[must_use]
-pub fn protection(rail: &Guardrail, key: &ObjectKey, labels: &[&Labels]) -> Option<String> {
-    if let Some(pattern) = rail.protected_namespaces.iter().find(|p| glob_matches(p, &key.namespace)) {
-        return Some(format!("namespace `{}` is protected (`{pattern}`)", key.namespace));
-    }
-    if rail.protected_objects.contains(key) {
-        return Some("it is on the protected list".to_owned());
-    }
-    carried(&rail.protected_labels, labels).map(|(name, value)| format!("label {name}={value} protects it"))
-}
-
-fn exception(selector: &TargetSelector, labels: &[&Labels]) -> Option<String> {
-    carried(&selector.except, labels).map(|(name, value)| format!("the rule excepts {name}={value}"))
-}
-
-/// The first of the wanted labels that somebody carries.
-fn carried<'a>(wanted: &'a [(Box<str>, Box<str>)], labels: &[&Labels]) -> Option<&'a (Box<str>, Box<str>)> {
-    wanted.iter().find(|(name, value)| labels.iter().any(|carried| carried.get(name) == Some(value)))
 }

@@ -11,6 +11,7 @@ use crate::id::DecisionId;
 use crate::inventory::ObjectKey;
 use crate::page::PageTopic;
 use crate::rule::{Act, Budget, Mode, OnStale};
+use crate::spot::SpotKind;
 use crate::time::{Span, Timestamp};
 
 use super::hold::{GIVEN_BACK, Hold};
@@ -248,8 +249,9 @@ impl Engine {
     /// theirs go that may send messages.
     pub(super) fn routes_of_silence(&self) -> BTreeSet<Box<str>> {
         let mut routes = self.page_routes();
-        for budget in self.rules.budgets.iter().filter(|budget| budget.on_stale == OnStale::Alert) {
-            if budget.mode.min(self.posture.ceiling) >= Mode::Alert {
+        for (at, budget) in (0..).zip(&self.rules.budgets) {
+            let asks = budget.on_stale == OnStale::Alert;
+            if asks && self.rule_mode(at).min(self.posture.ceiling) >= Mode::Alert {
                 routes.extend(routes_for(budget, false));
             }
         }
@@ -298,7 +300,9 @@ fn severity(kind: &DecisionKind) -> Severity {
         | DecisionKind::BreachedAfterClose => Severity::Warning,
         DecisionKind::Idle { .. } => Severity::Warning,
         DecisionKind::Packable { .. } => Severity::Info,
-        DecisionKind::Page { topic: PageTopic::SourceHeard, .. } => Severity::Info,
+        DecisionKind::Page { topic: PageTopic::SourceHeard | PageTopic::FirstDays, .. } => Severity::Info,
+        DecisionKind::Spot(spot) if spot.notice.kind == SpotKind::Rebalance => Severity::Info,
+        DecisionKind::Spot(_) => Severity::Warning,
         DecisionKind::Tripped { .. } | DecisionKind::Withheld { .. } | DecisionKind::Page { .. } => {
             Severity::Critical
         }
@@ -340,5 +344,6 @@ fn subject_of(kind: &DecisionKind) -> String {
         DecisionKind::Idle { .. } => "idle".to_owned(),
         DecisionKind::Packable { .. } => "packable".to_owned(),
         DecisionKind::Page { topic, .. } => format!("page-{topic:?}"),
+        DecisionKind::Spot(spot) => format!("spot-{}", spot.notice.kind.word()),
     }
 }

@@ -235,6 +235,8 @@ impl Engine {
         self.watch_sources(out);
         self.page_posture(out);
         self.end_overrides(out);
+        self.end_first_days(out);
+        self.pass_spot();
         let armed: Vec<u32> = self.armed.iter().copied().collect();
         for slot in armed {
             self.tick_breaker(slot, out);

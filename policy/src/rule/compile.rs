@@ -6,8 +6,10 @@
 //! budget without its `burnRate` is another budget.
 
 mod act;
+mod approval;
 mod attribution;
 mod budget;
+mod freeze;
 mod guardrail;
 mod idle;
 mod limit;
@@ -18,6 +20,7 @@ mod restore;
 mod route;
 mod select;
 mod source;
+mod spot;
 mod trigger;
 mod when;
 mod window;
@@ -31,7 +34,7 @@ use super::diagnose::{Diagnostic, DiagnosticKind as Kind, Diagnostics, Severity,
 use super::file::documents;
 use super::node::{Node, SourceFile, Spot};
 use super::read::{Fields, Keys, Sink};
-use super::{Budget, IdlePolicy, Place, Route, RuleSet, SourceRule};
+use super::{Budget, IdlePolicy, Place, Route, RuleSet, SourceRule, SpotPolicy};
 use crate::time::Span;
 
 /// A set that can be used, with what its author should look at.
@@ -50,10 +53,8 @@ const LONGEST: Span = Span::from_hours(31 * 24);
 const API_VERSION: &str = "breakerbox.dev/v1alpha1";
 
 /// Kinds that are read.
-const KINDS: [&str; 7] = ["Budget", "Route", "Attribution", "Guardrail", "PriceBook", "Source", "IdlePolicy"];
-
-/// Kinds of the language that this version refuses.
-const LATER_KINDS: [&str; 1] = ["SpotPolicy"];
+const KINDS: [&str; 8] =
+    ["Budget", "Route", "Attribution", "Guardrail", "PriceBook", "Source", "IdlePolicy", "SpotPolicy"];
 
 /// Checks a rule set whole. The order of the files makes no difference.
 ///
@@ -110,6 +111,7 @@ struct Found {
     prices: Vec<price::Part>,
     sources: BTreeMap<Box<str>, SourceRule>,
     idle: Vec<IdlePolicy>,
+    spot: Vec<SpotPolicy>,
 }
 
 /// Where a document is, for diagnostics of the second pass.
@@ -157,7 +159,8 @@ fn read_document(tree: &Node, sink: &mut Sink<'_>, found: &mut Found) {
         "Budget" => found.budgets.extend(budget::read(&header, spec, sink, found.file)),
         "Route" => found.routes.extend(route::read(&header, spec, sink)),
         "Attribution" => found.attribution.extend(attribution::read(spec, sink)),
-        "Guardrail" => found.guardrails.extend(guardrail::read(spec, sink)),
+        "Guardrail" => found.guardrails.extend(guardrail::read(spec, sink, found.file)),
+        "SpotPolicy" => found.spot.extend(spot::read(&header, spec, sink)),
         "PriceBook" => found.prices.extend(price::read(&header, spec, sink, found.file)),
         "IdlePolicy" => found.idle.extend(idle::read(&header, spec, sink)),
         _ => {
@@ -188,13 +191,7 @@ fn read_kind(fields: &Fields<'_>, sink: &mut Sink<'_>) -> Option<&'static str> {
     if let Some(kind) = KINDS.into_iter().find(|kind| *kind == text) {
         return Some(kind);
     }
-    if LATER_KINDS.contains(&text) {
-        let message = format!("kind `{text}` is not supported by this version");
-        let help = format!("take the document out of this folder; this version reads {}", one_of(KINDS));
-        sink.error(Kind::UnsupportedKind, node.spot, message, help);
-        return None;
-    }
-    let help = match sink.meant(text, KINDS.into_iter().chain(LATER_KINDS)) {
+    let help = match sink.meant(text, KINDS) {
         Some(close) => format!("did you mean `{close}`?"),
         None => format!("write {}", one_of(KINDS)),
     };

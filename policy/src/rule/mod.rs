@@ -8,10 +8,13 @@ mod budget;
 mod compile;
 mod diagnose;
 mod file;
+mod freeze;
 mod glob;
+mod guardrail;
 mod idle;
 mod node;
 mod read;
+mod spot;
 pub mod trial;
 mod trigger;
 mod when;
@@ -21,7 +24,6 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::money::Percent;
 use crate::price::PriceOverrides;
 use crate::subject::{FieldName, field};
 use crate::time::Span;
@@ -31,9 +33,12 @@ pub use budget::{
 };
 pub use compile::{Compiled, compile};
 pub use diagnose::{Diagnostic, DiagnosticKind, Diagnostics, Severity};
+pub use freeze::{FROZEN_BY_RULES, FreezeWhen, FreezeWindow, Frozen};
 pub use glob::glob_matches;
+pub use guardrail::{Approvers, FirstDays, Guardrail, PROTECTED_NAMESPACES, ProtectedKind};
 pub use idle::{IdleAct, IdlePolicy, IdleWhen, NodeSelector, Pack};
 pub use node::SourceFile;
+pub use spot::{SpotAct, SpotPolicy, SpotTrigger};
 pub use trigger::{Measure, Multiple, Then, Trigger};
 pub use when::When;
 
@@ -102,6 +107,8 @@ pub struct RuleSet {
     pub sources: BTreeMap<Box<str>, SourceRule>,
     /// When GPUs count as idle, and how to take them back; by name.
     pub idle: Vec<IdlePolicy>,
+    /// What to do when AWS takes instances away; by name.
+    pub spot: Vec<SpotPolicy>,
 }
 
 /// Which charges count: all of these conditions, on trusted fields only.
@@ -321,58 +328,6 @@ pub struct PrincipalRule {
     /// Where it was written.
     pub place: Place,
 }
-
-/// What no rule may do. Several documents add up: protections unite, the smallest caps hold.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Guardrail {
-    /// Namespaces that are never touched (globs).
-    pub protected_namespaces: Vec<Box<str>>,
-    /// Labels (of the object or its namespace) that protect.
-    pub protected_labels: Vec<(Box<str>, Box<str>)>,
-    /// Objects that are never touched.
-    pub protected_objects: Vec<crate::inventory::ObjectKey>,
-    /// Distinct newly stopped targets of one rule in the window, as a share of the eligible ones.
-    pub per_rule: Percent,
-    /// The same, at least this many.
-    pub at_least: u32,
-    /// Distinct newly stopped targets of all rules in the window.
-    pub overall: u32,
-    /// The window of the two caps.
-    pub per: Span,
-    /// Route of pages about ourselves and of rules that name none.
-    pub page: Option<Box<str>>,
-    /// A breaker waits this long for approval before the question lapses.
-    pub approval_expires: Span,
-}
-
-impl Default for Guardrail {
-    /// RULES: 10% of eligible per 10 m, at least 5, overall 20 per 10 m; approvals expire in 15 m.
-    fn default() -> Self {
-        Self {
-            protected_namespaces: PROTECTED_NAMESPACES.iter().map(|n| (*n).into()).collect(),
-            protected_labels: vec![(crate::annotation::PROTECTED.into(), "true".into())],
-            protected_objects: Vec::new(),
-            per_rule: Percent::from_ppm(100_000),
-            at_least: 5,
-            overall: 20,
-            per: Span::from_mins(10),
-            page: None,
-            approval_expires: Span::from_mins(15),
-        }
-    }
-}
-
-/// Always protected: the control plane, what scales, what buys nodes, what watches, and we ourselves.
-pub const PROTECTED_NAMESPACES: [&str; 8] = [
-    "kube-system",
-    "kube-public",
-    "kube-node-lease",
-    "keda",
-    "karpenter",
-    "monitoring",
-    "breakerbox",
-    "gpu-operator",
-];
 
 /// What is said of a source.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -314,6 +314,7 @@ const fn about(kind: &DecisionKind) -> &'static str {
         DecisionKind::Page { .. } => "page",
         DecisionKind::Idle { .. } => "idle",
         DecisionKind::Packable { .. } => "packable",
+        DecisionKind::Spot(_) => "spot",
     }
 }
 
@@ -329,5 +330,6 @@ const fn topic_word(topic: PageTopic) -> &'static str {
         PageTopic::Posture => "posture",
         PageTopic::SourceHeard => "source-heard",
         PageTopic::Unjudged => "unjudged",
+        PageTopic::FirstDays => "first-days",
     }
 }

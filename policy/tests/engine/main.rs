@@ -1,8 +1,11 @@
 //! The engine through its public door: facts in, decisions, orders and notices out, on a virtual clock.
 
+mod approval;
 mod burn;
 mod clocks;
 mod explain;
+mod first_days;
+mod freeze;
 mod holds;
 mod idle;
 mod ledger;
@@ -20,6 +23,7 @@ mod safety;
 mod sharing;
 mod silence;
 mod sources;
+mod spot;
 mod survey;
 mod trips;
 mod when;

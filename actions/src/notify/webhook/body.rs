@@ -131,7 +131,8 @@ struct ActionBody<'a> {
 /// The body as JSON, in a fixed order of fields: the same notice gives the same bytes.
 #[must_use]
 pub fn webhook_body(notice: &Notice, message: &Message) -> String {
-    let about_money = is_about_money(&notice.decision);
+    let about_money =
+        is_about_money(&notice.decision) && !matches!(notice.decision.kind, DecisionKind::Spot(_));
     let body = Body {
         schema: SCHEMA,
         key: &notice.key,
@@ -205,12 +206,20 @@ fn decision<'a>(notice: &'a Notice, message: &'a Message) -> DecisionBody<'a> {
         DecisionKind::Idle { .. } | DecisionKind::Packable { .. } => {
             body.detail = Some(visible(&message.lines.join("\n")).into());
         }
+        DecisionKind::Spot(spot) => {
+            body.cause = Some(spot.notice.kind.word());
+            body.detail = Some(format!("{} {}", spot.place(), spot.notice.kind.in_words()).into());
+        }
         DecisionKind::Tripped { .. } | DecisionKind::BreachedAfterClose => {}
     }
     body
 }
 
 fn breaker(notice: &Notice) -> Option<BreakerBody<'_>> {
+    // A node is no breaker; it only lends its name to the thread.
+    if matches!(notice.decision.kind, DecisionKind::Spot(_)) {
+        return None;
+    }
     let breaker = notice.decision.why.breaker.as_ref()?;
     let (instance, budget) = words::who(Some(breaker));
     let (start, end) = (instant(breaker.start), instant(breaker.end));
@@ -285,6 +294,7 @@ const fn kind_word(kind: &DecisionKind) -> &'static str {
         DecisionKind::Page { .. } => "page",
         DecisionKind::Idle { .. } => "idle",
         DecisionKind::Packable { .. } => "packable",
+        DecisionKind::Spot(_) => "spot",
     }
 }
 

@@ -335,7 +335,7 @@ pub const WHYS: [&str; 11] = [
 ];
 
 /// What messages are about.
-pub const ABOUTS: [&str; 11] = [
+pub const ABOUTS: [&str; 12] = [
     "warned",
     "arming",
     "tripped",
@@ -347,10 +347,11 @@ pub const ABOUTS: [&str; 11] = [
     "page",
     "idle",
     "packable",
+    "spot",
 ];
 
 /// What pages are about.
-pub const PAGES: [&str; 10] = [
+pub const PAGES: [&str; 11] = [
     "unpriced",
     "source-stale",
     "inventory-stale",
@@ -361,6 +362,7 @@ pub const PAGES: [&str; 10] = [
     "posture",
     "source-heard",
     "unjudged",
+    "first-days",
 ];
 
 /// An order that is expected.
