@@ -294,6 +294,8 @@ impl Engine {
         match &self.cold[at].state {
             State::Clear if left => self.judge(slot, None, out),
             State::Clear => {}
+            // Its next charge looks at it: time alone changes nothing about the sum of a calendar window.
+            State::Warned if rolling.is_none() && !self.is_fast(slot) => {}
             State::Warned | State::Arming { .. } => self.judge(slot, None, out),
             State::Tripped(_) => {
                 self.release_if_due(slot, out);
