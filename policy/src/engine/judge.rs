@@ -349,6 +349,7 @@ impl Engine {
         };
         if let Some(cause) = cause {
             self.cold[at].warned = 0; // what comes now is told of again
+            self.forget_fast(slot);
             self.release(slot, cause, out);
         }
     }
