@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::ground::calendar::{known, window_of};
-use crate::rule::{Rule, Subject, Time};
+use crate::rule::{CENT, Fast, Rule, Subject, Time, share};
 use crate::side_by_side::word;
 use crate::slow::Waits;
 
@@ -45,6 +45,8 @@ pub struct Breaker {
     pub by_rules: Option<i64>,
     pub trips: Vec<i64>,
     pub breached: BTreeSet<i64>,
+    /// Triggers that people were told of and that have not fallen back since, by their place in the rule.
+    pub fast: BTreeSet<usize>,
     pub starts: Option<Arc<Vec<i64>>>,
 }
 
@@ -104,6 +106,37 @@ impl Breaker {
         (word(state), rule.limit(&self.subject, now))
     }
 
+    /// What was spent within a span, by when it was spent: in twelfths, of which the running one is the last.
+    fn spent(&self, span: i64, now: i64) -> i128 {
+        let twelfth = |at: i64| at.div_euclid((span / 12).max(1));
+        self.add_up(|charge| twelfth(charge.at.min(charge.came)) > twelfth(now) - 12).picos
+    }
+
+    /// What a trigger reads, and from where on it fires; of a burn rate's two spans the one that holds it back.
+    pub fn reading(&self, fast: Fast, time: Time, now: i64) -> (i128, i128) {
+        match fast {
+            Fast::Delta { over, cents } => (self.spent(over, now), i128::from(cents) * CENT),
+            Fast::Burn { long, short, tenths } => {
+                let length = match time {
+                    Time::Rolling(length) => length,
+                    Time::Calendar(..) | Time::Lifetime => self.window(now).1 - self.window(now).0,
+                };
+                let even = |span: i64| share(self.limit, tenths * 10) * i128::from(span) / i128::from(length);
+                let over = |span: i64| (self.spent(span, now), even(span).max(1));
+                if over(long).0 >= over(long).1 { over(short) } else { over(long) }
+            }
+        }
+    }
+
+    /// Whether a trigger that trips fires.
+    pub fn runs_away(&self, rule: &Rule, now: i64) -> bool {
+        let fires = |fast: Fast| {
+            let (read, fires_at) = self.reading(fast, rule.time, now);
+            read >= fires_at
+        };
+        rule.triggers.iter().any(|trigger| trigger.trips && fires(trigger.fast))
+    }
+
     /// What a rolling window holds to the millisecond: at least, and at most.
     pub fn bounds(&self, length: i64, now: i64) -> (i128, i128) {
         let newer = |than: i64| self.add_up(|c| c.at > than && c.at > c.came - length).picos;
@@ -134,6 +167,7 @@ impl Breaker {
             by_rules: None,
             trips: Vec::new(),
             breached: BTreeSet::new(),
+            fast: BTreeSet::new(),
             starts,
         };
         breaker.stands_in = breaker.window(now).0;

@@ -131,6 +131,7 @@ fn said(outcome: &Outcome) -> BTreeMap<String, Vec<Said>> {
             DecisionKind::Arming { cause: ArmingCause::Grace(until) } => {
                 Says::Arming(Waits::Grace(until.millis()))
             }
+            DecisionKind::WarnedBy { measure } => Says::WarnedBy(measure.word()),
             DecisionKind::Tripped { .. } => Says::Tripped,
             DecisionKind::Released { cause: ReleaseCause::WindowRolled, .. } => Says::WindowRolled,
             DecisionKind::Released { cause: ReleaseCause::FellBelow, .. } => Says::FellBelow,

@@ -9,7 +9,7 @@ use policy::fact::{RefusedReason, UsageOutcome};
 
 use crate::breaker::{Breaker, Charge, State, Total};
 use crate::ground::{Row, Used};
-use crate::rule::{Back, Rule, Subject, Time, share};
+use crate::rule::{Back, Fast, Rule, Subject, Time, share};
 
 const MINUTE: i64 = 60_000;
 /// Ids are remembered for so long; a charge on time is so old at most; so far ahead it is refused.
@@ -20,6 +20,7 @@ const AHEAD: i64 = 5 * MINUTE;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Says {
     Warned(u32),
+    WarnedBy(&'static str),
     Arming(Waits),
     Tripped,
     WindowRolled,
@@ -123,17 +124,19 @@ impl Model {
                 self.forget_blame(name);
                 self.charged_rolling(name, charge);
             }
-            return;
+            return self.paced(name, Some(charge).filter(|charge| charge.at > now - length));
         }
         let (window, current) = (breaker.window(charge.at), breaker.window(now));
         if window == current {
-            return self.charged(name, charge);
+            self.charged(name, charge);
+            return self.paced(name, Some(charge));
         }
         let total = breaker.of_window(window.0);
         let over = window.1 <= now && total.picos >= breaker.limit && breaker.breached.insert(window.0);
         if over {
             self.say(name, Says::BreachedAfterClose, total);
         }
+        self.paced(name, None);
     }
 
     /// A charge to the current calendar window. What waits for a person, for a grace or for the window's end does
@@ -163,6 +166,35 @@ impl Model {
         }
     }
 
+    /// Where a rule looks at how fast money goes, it does so with every charge.
+    fn paced(&mut self, name: &str, charge: Option<Charge>) {
+        if !self.of(name).1.triggers.is_empty() {
+            self.judge(name, charge);
+        }
+    }
+
+    /// Triggers that only warn do so once, until they have fallen well below where they fired.
+    fn warn_by_pace(&mut self, name: &str, total: Total) {
+        let now = self.now;
+        let (_, rule) = self.of(name);
+        for (which, trigger) in rule.triggers.clone().into_iter().enumerate().filter(|(_, t)| !t.trips) {
+            let (breaker, rule) = self.of(name);
+            let (read, fires_at) = breaker.reading(trigger.fast, rule.time, now);
+            if read >= fires_at && breaker.fast.insert(which) {
+                if breaker.state == State::Clear {
+                    breaker.state = State::Warned;
+                }
+                let word = match trigger.fast {
+                    Fast::Burn { .. } => "burn-rate",
+                    Fast::Delta { .. } => "delta",
+                };
+                self.say(name, Says::WarnedBy(word), total);
+            } else if read < share(fires_at, 90) {
+                breaker.fast.remove(&which);
+            }
+        }
+    }
+
     fn judge(&mut self, name: &str, charge: Option<Charge>) {
         let now = self.now;
         let (breaker, rule) = self.of(name);
@@ -170,7 +202,8 @@ impl Model {
             return;
         }
         let total = breaker.total(rule.time, now);
-        if total.picos < share(breaker.limit, rule.trip_at) {
+        if total.picos < share(breaker.limit, rule.trip_at) && !breaker.runs_away(rule, now) {
+            self.warn_by_pace(name, total);
             return self.below(name, total);
         }
         breaker.on_time_over |= charge.is_some_and(|charge| charge.on_time);
@@ -224,7 +257,8 @@ impl Model {
         if matches!(breaker.state, State::Arming(_)) {
             (breaker.on_time_over, breaker.grace_until) = (false, None);
         }
-        breaker.state = if breaker.told > 0 { State::Warned } else { State::Clear };
+        let warned = breaker.told > 0 || !breaker.fast.is_empty();
+        breaker.state = if warned { State::Warned } else { State::Clear };
     }
 
     /// Time passes, and what only time moves is looked at.
@@ -245,7 +279,7 @@ impl Model {
             let rolling = matches!(rule.time, Time::Rolling(_));
             match breaker.state {
                 State::Clear => {}
-                State::Warned if !rolling => {}
+                State::Warned if !rolling && breaker.fast.is_empty() => {}
                 State::Warned | State::Arming(_) => self.judge(&name, None),
                 State::Tripped { .. } => self.release_if_due(&name),
             }
@@ -275,7 +309,8 @@ impl Model {
             if breaker.state == State::Warned && !matches!(rule.time, Time::Rolling(_)) {
                 let mark = |percent: &&u32| sum >= share(breaker.limit, **percent);
                 breaker.told = breaker.told.min(rule.warn_at.iter().filter(mark).count());
-                breaker.state = if breaker.told > 0 { State::Warned } else { State::Clear };
+                let warned = breaker.told > 0 || !breaker.fast.is_empty();
+                breaker.state = if warned { State::Warned } else { State::Clear };
             }
             if over && !before && !tripped {
                 breaker.by_rules = Some(match rule.time {
@@ -317,6 +352,7 @@ impl Model {
         breaker.limit = rule.limit(&breaker.subject, now);
         (breaker.told, breaker.on_time_over, breaker.grace_until) = (0, false, None);
         breaker.by_rules = None;
+        breaker.fast.clear();
         breaker.trips.clear();
         if !matches!(breaker.state, State::Tripped { .. }) {
             breaker.state = State::Clear;
@@ -341,7 +377,8 @@ impl Model {
             breaker.trips.retain(|at| *at > now - length);
         }
         let ended = !rolling && window_end <= now;
-        let fell = |percent: u32| total.picos < share(breaker.limit, percent);
+        let fast = breaker.runs_away(rule, now);
+        let fell = |percent: u32| !fast && total.picos < share(breaker.limit, percent);
         let may_fall = breaker.trips.len() < usize::try_from(rule.most_trips).unwrap();
         let why = match rule.back {
             Back::Manual => None,
@@ -352,6 +389,7 @@ impl Model {
         if let Some(why) = why {
             breaker.state = State::Clear;
             (breaker.told, breaker.on_time_over, breaker.grace_until) = (0, false, None);
+            breaker.fast.clear();
             self.say(name, why, total);
         }
     }

@@ -47,6 +47,7 @@ fn budget(name: String, select: Vec<(&'static str, Is)>, cents: i64, dice: &mut 
         back,
         min_hold: [0, 10 * MINUTE][usize::try_from(dice.roll(2)).unwrap()],
         most_trips: 2,
+        triggers: Vec::new(),
     }
 }
 
