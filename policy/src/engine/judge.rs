@@ -275,12 +275,6 @@ impl Engine {
         self.judge_new_window(slot, out);
     }
 
-    /// Whether something was charged to a window that has not begun: time alone begins it.
-    fn has_early(&self, slot: u32) -> bool {
-        let (hot, cold) = (&self.hot[slot as usize], &self.cold[slot as usize]);
-        cold.side.as_ref().is_some_and(|side| side.windows.range(hot.window.end..).next().is_some())
-    }
-
     /// Facts that came a little before midnight for the new day may already warn.
     fn judge_new_window(&mut self, slot: u32, out: &mut Outcome) {
         if self.hot[slot as usize].facts > 0 {
@@ -300,6 +294,8 @@ impl Engine {
         match &self.cold[at].state {
             State::Clear if left => self.judge(slot, None, out),
             State::Clear => {}
+            // Its next charge looks at it: time alone changes nothing about the sum of a calendar window.
+            State::Warned if rolling.is_none() && !self.is_fast(slot) => {}
             State::Warned | State::Arming { .. } => self.judge(slot, None, out),
             State::Tripped(_) => {
                 self.release_if_due(slot, out);
@@ -353,6 +349,7 @@ impl Engine {
         };
         if let Some(cause) = cause {
             self.cold[at].warned = 0; // what comes now is told of again
+            self.forget_fast(slot);
             self.release(slot, cause, out);
         }
     }

@@ -38,8 +38,13 @@ impl Engine {
         self.keep_pace(slot, &measured);
         self.post(slot, &measured, out);
         // What belongs to another window makes nothing of this one on time.
-        let rolling = self.rolling(slot).is_some();
-        let inside = rolling || self.hot[slot as usize].window.contains(posting.at);
+        let inside = match self.rolling(slot) {
+            Some(length) => {
+                self.slide(slot, length);
+                posting.at > self.now.minus(length) || self.clock_doubt.is_some()
+            }
+            None => self.hot[slot as usize].window.contains(posting.at),
+        };
         self.judge(slot, inside.then_some(&measured), out);
     }
 

@@ -152,6 +152,13 @@ impl Engine {
         self.decide_with(Some(slot), DecisionKind::WarnedBy { measure: trigger.measure }, why, out);
     }
 
+    /// What comes from now on is told of again.
+    pub(super) fn forget_fast(&mut self, slot: u32) {
+        if let Some(pace) = self.cold[slot as usize].side.as_mut().and_then(|side| side.pace.as_mut()) {
+            pace.warned = 0;
+        }
+    }
+
     /// Whether a trigger has warned and has not fallen back.
     pub(super) fn is_fast(&self, slot: u32) -> bool {
         let side = self.cold[slot as usize].side.as_ref();

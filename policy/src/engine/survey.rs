@@ -155,6 +155,12 @@ impl Engine {
         !rolling && now >= self.hot[at].window.end && self.clock_doubt.is_none()
     }
 
+    /// Whether something was charged to a window that has not begun: time alone begins it.
+    pub(super) fn has_early(&self, slot: u32) -> bool {
+        let (hot, cold) = (&self.hot[slot as usize], &self.cold[slot as usize]);
+        cold.side.as_ref().is_some_and(|side| side.windows.range(hot.window.end..).next().is_some())
+    }
+
     /// The state of a breaker as of an instant. What was warned of in a window that has ended is over with it,
     /// though nothing has been charged to the next one.
     pub(super) fn word_of(&self, at: usize, now: Timestamp) -> &'static str {

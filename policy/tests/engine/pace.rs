@@ -231,3 +231,41 @@ fn a_pace_is_measured_across_the_end_of_a_window() {
     let why = &world.decisions.last().unwrap().why;
     assert_eq!((world.state("tenant-daily/acme").as_str(), why.sum), ("Tripped", usd("1")));
 }
+
+fn rolling(limit: &str, trigger: Trigger) -> Budget {
+    let mut budget = with_triggers(limit, vec![trigger]);
+    budget.window = WindowSpec::Rolling(Span::from_hours(6));
+    budget.restore.when = policy::rule::RestoreWhen::Below("90%".parse().unwrap());
+    budget
+}
+
+fn delta(exceeds: &str, then: Then) -> Trigger {
+    let (over, exceeds) = (Span::from_mins(15), usd(exceeds));
+    trigger(Measure::Delta { over, exceeds, unit: policy::money::Unit::Usd }, then)
+}
+
+#[test]
+fn after_a_give_back_nobody_is_shown_as_warned_for_a_pace_that_is_over() {
+    let mut world = World::with(vec![rolling("50", delta("3", Then::Warn))]);
+    world.spend("acme", "4");
+    assert_eq!(world.state("tenant-daily/acme"), "Warned");
+    world.spend("acme", "47");
+    world.obey_all();
+    world.pass("6h10m");
+    assert_eq!(world.state("tenant-daily/acme"), "Clear");
+    world.spend("acme", "2.8"); // more than 90% of what it warns at
+    assert_eq!(world.state("tenant-daily/acme"), "Clear");
+}
+
+#[test]
+fn a_charge_from_before_a_rolling_window_is_judged_by_what_the_window_holds_now() {
+    let mut world = World::with(vec![rolling("50", delta("1000", Then::Trip))]);
+    let now = world.clock.wall;
+    world.take(vec![world.usage("a", "acme", "51", now, true)]);
+    assert_eq!(world.state("tenant-daily/acme"), "Arming");
+    let passed = Span::from_hours(7);
+    world.clock.wall = now.plus(passed);
+    world.clock.mono += u64::try_from(passed.millis()).unwrap();
+    world.spend_at("acme", "1", now.plus(Span::from_mins(30)));
+    assert_eq!(world.state("tenant-daily/acme"), "Clear");
+}

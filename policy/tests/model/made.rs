@@ -3,9 +3,9 @@
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use crate::common::calendar::Unit;
-use crate::common::{Row, Used, at};
-use crate::rule::{Back, Is, Override, Rule, Time};
+use crate::ground::calendar::Unit;
+use crate::ground::{Row, Used, at};
+use crate::rule::{Back, Fast, Is, Override, Rule, Time, Trigger};
 
 const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
@@ -20,6 +20,11 @@ pub struct Turn {
     pub rows: Vec<Made>,
     pub tick: bool,
 }
+
+/// Time passes to the full hour, where windows end.
+pub const TO_THE_HOUR: i64 = -1;
+/// Time passes to when the next override ends by its date.
+pub const TO_THE_DATE: i64 = -2;
 
 /// A usage, or one that was there before.
 #[derive(Clone, Debug)]
@@ -106,6 +111,21 @@ fn shares() -> impl Strategy<Value = (Vec<u32>, u32, Back)> {
     (warn, trip, back).prop_map(|(warn, trip, back)| (warn.into_iter().collect(), trip, back))
 }
 
+/// Burn rates and deltas, where a window of that kind may have them; spans within a rolling one are shorter.
+fn triggers(time: Time, wanted: Vec<(bool, i64, i64, u32, bool)>) -> Vec<Trigger> {
+    let fits = |span: i64| !matches!(time, Time::Rolling(length) if span >= length);
+    let (mut burns, mut deltas) = (Vec::new(), Vec::new());
+    for (burn, long, times, size, trips) in wanted.into_iter().filter(|(_, long, ..)| fits(*long)) {
+        if burn && long / times >= MINUTE && time != Time::Lifetime {
+            let fast = Fast::Burn { long, short: long / times, tenths: 11 + size };
+            burns.push(Trigger { fast, trips });
+        } else {
+            deltas.push(Trigger { fast: Fast::Delta { over: long, cents: 10 + size * 3 }, trips });
+        }
+    }
+    burns.into_iter().chain(deltas).collect()
+}
+
 fn rule(index: usize) -> impl Strategy<Value = Rule> {
     let conditions = prop::collection::vec(condition(), 0..3);
     let kinds = prop_oneof![4 => Just(vec![]), 1 => Just(vec!["tokens"]), 1 => Just(vec!["gpu"])];
@@ -113,29 +133,37 @@ fn rule(index: usize) -> impl Strategy<Value = Rule> {
         prop_oneof![Just(vec![]), Just(vec!["tenant"]), Just(vec!["tenant", "team"]), Just(vec!["agent"]),];
     let whom = (conditions, kinds, per_each, prop::option::of(0..index.max(1)));
     let limit = (50_u32..3000, prop::collection::vec(except(), 0..3));
+    let spans = select(&[MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR, 6 * HOUR, 3_700_000][..]);
+    let trigger = (any::<bool>(), spans, 2_i64..13, 0_u32..300, any::<bool>());
+    let fast = prop_oneof![2 => Just(vec![]), 1 => prop::collection::vec(trigger, 1..4)];
     let hold = (select(&[0, 0, MINUTE, HOUR][..]), select(&[0, 0, MINUTE, 20 * MINUTE][..]), 1_u32..4);
-    (whom, limit, time(), shares(), hold).prop_map(move |(whom, limit, time, shares, hold)| {
-        let (mut select, kinds, per_each, within) = whom;
-        select.dedup_by_key(|(field, _)| *field);
-        let mut seen = std::collections::BTreeSet::new();
-        select.retain(|(field, _)| seen.insert(*field));
-        Rule {
-            name: format!("b{index}"),
-            select,
-            kinds,
-            per_each,
-            cents: limit.0,
-            overrides: limit.1,
-            time,
-            within: within.filter(|_| index > 0),
-            warn_at: shares.0,
-            trip_at: shares.1,
-            grace: hold.0,
-            back: shares.2,
-            min_hold: hold.1,
-            most_trips: hold.2,
-        }
-    })
+    (whom, limit, (time(), fast), shares(), hold).prop_map(
+        move |(whom, limit, (time, fast), shares, hold)| {
+            let triggers = triggers(time, fast);
+            let (mut select, kinds, per_each, within) = whom;
+            select.dedup_by_key(|(field, _)| *field);
+            let mut seen = std::collections::BTreeSet::new();
+            select.retain(|(field, _)| seen.insert(*field));
+            Rule {
+                name: format!("b{index}"),
+                select,
+                kinds,
+                per_each,
+                cents: limit.0,
+                // A limit that changes is blamed for what is fast then: that is another story.
+                overrides: if triggers.is_empty() { limit.1 } else { Vec::new() },
+                time,
+                within: within.filter(|_| index > 0),
+                warn_at: shares.0,
+                trip_at: shares.1,
+                grace: hold.0,
+                back: shares.2,
+                min_hold: hold.1,
+                most_trips: hold.2,
+                triggers,
+            }
+        },
+    )
 }
 
 fn used() -> impl Strategy<Value = Used> {
@@ -182,8 +210,10 @@ fn turn() -> impl Strategy<Value = Turn> {
         4 => 0..2 * MINUTE,
         3 => 0..HOUR,
         2 => 0..13 * HOUR,
-        // To the full hour, where windows end.
-        2 => Just(-1_i64),
+        2 => Just(TO_THE_HOUR),
+        1 => Just(TO_THE_DATE),
+        // What lasts so long ends at this very instant.
+        1 => select(&[MINUTE, 7 * MINUTE, 20 * MINUTE, HOUR][..]),
     ];
     let source = prop_oneof![4 => Just("gateway"), 1 => Just("log")];
     let rows = prop::collection::vec(made(), 0..5);

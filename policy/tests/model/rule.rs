@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use crate::common::calendar::Unit;
-use crate::common::ms;
+use crate::ground::calendar::Unit;
+use crate::ground::ms;
 
 /// 10⁻¹² USD in a cent.
 pub const CENT: i128 = 10_000_000_000;
@@ -31,6 +31,23 @@ pub struct Rule {
     pub back: Back,
     pub min_hold: i64,
     pub most_trips: u32,
+    /// Burn rates first, then deltas.
+    pub triggers: Vec<Trigger>,
+}
+
+/// How fast is too fast, and whether it trips or only warns.
+#[derive(Clone, Copy, Debug)]
+pub struct Trigger {
+    pub fast: Fast,
+    pub trips: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum Fast {
+    /// So many tenths of the even pace, over both spans.
+    Burn { long: i64, short: i64, tenths: u32 },
+    /// So many cents within a span.
+    Delta { over: i64, cents: u32 },
 }
 
 #[derive(Clone, Debug)]
@@ -116,6 +133,7 @@ impl Rule {
             Back::Manual => "when: manual".to_owned(),
             Back::Below(share) => format!("below: {share}%"),
         };
+        text.push_str(&self.triggers_text());
         let (hold, most) = (self.min_hold, self.most_trips);
         let _ = writeln!(text, "  restore: {{{when}, minHold: {hold}ms, maxTripsPerWindow: {most}}}");
         text
@@ -140,6 +158,25 @@ impl Rule {
             true => format!("{{{which}}}"),
             false => format!("{{{which}, charges: [{}]}}", self.kinds.join(", ")),
         }
+    }
+
+    fn triggers_text(&self) -> String {
+        let (mut burns, mut deltas) = (Vec::new(), Vec::new());
+        for Trigger { fast, trips } in &self.triggers {
+            let then = if *trips { "trip" } else { "warn" };
+            match fast {
+                Fast::Burn { long, short, tenths } => {
+                    let exceeds = format!("{}.{}x", tenths / 10, tenths % 10);
+                    let spans = format!("long: {long}ms, short: {short}ms");
+                    burns.push(format!("{{{spans}, exceeds: {exceeds}, then: {then}}}"));
+                }
+                Fast::Delta { over, cents } => {
+                    let exceeds = format!("{}.{:02} USD", cents / 100, cents % 100);
+                    deltas.push(format!("{{over: {over}ms, exceeds: {exceeds}, then: {then}}}"));
+                }
+            }
+        }
+        format!("  burnRate: [{}]\n  delta: [{}]\n", burns.join(", "), deltas.join(", "))
     }
 
     fn limit_text(&self) -> String {

@@ -6,10 +6,11 @@ use policy::decision::{ArmingCause, DecisionKind, ReleaseCause};
 use policy::engine::{Engine, Outcome};
 use policy::fact::{Clock, Fact, Settings, UsageOutcome};
 
-use crate::common::{KEY, Row, Used, ms, rules, usage};
-use crate::made::{Case, Made, Turn};
+use crate::breaker::{Breaker, State};
+use crate::ground::{KEY, Row, Used, ms, rules, usage};
+use crate::made::{Case, Made, TO_THE_DATE, TO_THE_HOUR, Turn};
 use crate::rule::{Rule, Time};
-use crate::slow::{Breaker, Model, Said, Says, State, Waits};
+use crate::slow::{Model, Said, Says, Waits};
 
 pub struct Both {
     pub engine: Engine,
@@ -55,9 +56,11 @@ impl Both {
     }
 
     pub fn turn(&mut self, turn: &Turn) {
-        let hour = 3_600_000;
+        let (hour, now) = (3_600_000, self.model.now);
+        let dates = self.model.rules.iter().flat_map(|rule| &rule.overrides).filter_map(|o| o.until);
         let after = match turn.after {
-            -1 => hour - self.model.now.rem_euclid(hour),
+            TO_THE_HOUR => hour - now.rem_euclid(hour),
+            TO_THE_DATE => dates.filter(|at| *at > now).min().map_or(1, |at| at - now),
             after => after,
         };
         self.pass(after);
@@ -128,6 +131,7 @@ fn said(outcome: &Outcome) -> BTreeMap<String, Vec<Said>> {
             DecisionKind::Arming { cause: ArmingCause::Grace(until) } => {
                 Says::Arming(Waits::Grace(until.millis()))
             }
+            DecisionKind::WarnedBy { measure } => Says::WarnedBy(measure.word()),
             DecisionKind::Tripped { .. } => Says::Tripped,
             DecisionKind::Released { cause: ReleaseCause::WindowRolled, .. } => Says::WindowRolled,
             DecisionKind::Released { cause: ReleaseCause::FellBelow, .. } => Says::FellBelow,

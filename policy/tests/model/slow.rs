@@ -1,17 +1,15 @@
 //! The model: what the engine must answer, said as plainly as it can be, and never mind how long it takes.
 //!
-//! A breaker is a list of all charges that ever came to it. Each sum is added up anew from that list each time it
-//! is asked for. There are no marks, no lanes, no cursors: nothing is kept that could be wrong.
+//! Sums are added up from lists (`breaker`), and what is said follows from them. There are no marks, no
+//! lanes, no cursors: nothing is kept that could be wrong.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
 use policy::fact::{RefusedReason, UsageOutcome};
 
-use crate::common::calendar::{known, window_of};
-use crate::common::{Row, Used};
-use crate::rule::{Back, Rule, Subject, Time, share};
-use crate::side_by_side::word;
+use crate::breaker::{Breaker, Charge, State, Total};
+use crate::ground::{Row, Used};
+use crate::rule::{Back, Fast, Rule, Subject, Time, share};
 
 const MINUTE: i64 = 60_000;
 /// Ids are remembered for so long; a charge on time is so old at most; so far ahead it is refused.
@@ -19,12 +17,10 @@ const HORIZON: i64 = 48 * 60 * MINUTE;
 const ON_TIME: i64 = 15 * MINUTE;
 const AHEAD: i64 = 5 * MINUTE;
 
-/// What calendars are walked through: cases begin in 2027 or early in 2028.
-pub const WALKED: (i64, i64) = (1_767_225_600_000, 1_872_288_000_000);
-
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Says {
     Warned(u32),
+    WarnedBy(&'static str),
     Arming(Waits),
     Tripped,
     WindowRolled,
@@ -42,42 +38,6 @@ pub enum Waits {
 /// What it says of a breaker, with the sum, the limit and the number of charges that it says it for.
 pub type Said = (Says, i128, i128, u64);
 
-#[derive(Clone, Copy, Debug)]
-struct Charge {
-    at: i64,
-    came: i64,
-    on_time: bool,
-    picos: Option<i128>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    Clear,
-    Warned,
-    Arming(Waits),
-    Tripped { since: i64, window_end: i64 },
-}
-
-#[derive(Clone, Debug)]
-pub struct Breaker {
-    rule: usize,
-    subject: Subject,
-    charges: Vec<Charge>,
-    /// Start of the calendar window that it was last looked at in.
-    stands_in: i64,
-    pub limit: i128,
-    pub state: State,
-    /// Thresholds that people were told of.
-    told: usize,
-    on_time_over: bool,
-    grace_until: Option<i64>,
-    /// A limit that ended by its date brought it over; of a rolling window, until when that is why.
-    by_rules: Option<i64>,
-    trips: Vec<i64>,
-    breached: BTreeSet<i64>,
-    starts: Option<Arc<Vec<i64>>>,
-}
-
 pub struct Model {
     pub rules: Vec<Rule>,
     pub now: i64,
@@ -88,69 +48,6 @@ pub struct Model {
     /// Names of breakers by subject and kind of charge.
     known: BTreeMap<(Subject, &'static str), Vec<String>>,
     last_tick: i64,
-}
-
-/// Sum, charges and usage without a price.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Total {
-    pub picos: i128,
-    pub facts: u64,
-    pub unpriced: u64,
-}
-
-impl Breaker {
-    fn add_up(&self, belongs: impl Fn(&Charge) -> bool) -> Total {
-        let mut total = Total::default();
-        for charge in self.charges.iter().filter(|charge| belongs(charge)) {
-            match charge.picos {
-                Some(picos) => (total.picos, total.facts) = (total.picos + picos, total.facts + 1),
-                None => total.unpriced += 1,
-            }
-        }
-        total
-    }
-
-    /// Start and end of the calendar window that an instant is in.
-    pub fn window(&self, at: i64) -> (i64, i64) {
-        match &self.starts {
-            Some(starts) => window_of(starts, at).unwrap(),
-            None => (i64::MIN, i64::MAX),
-        }
-    }
-
-    fn of_window(&self, start: i64) -> Total {
-        self.add_up(|charge| self.window(charge.at).0 == start)
-    }
-
-    /// What its window holds as of an instant.
-    pub fn total(&self, time: Time, now: i64) -> Total {
-        match time {
-            Time::Calendar(..) | Time::Lifetime => self.of_window(self.window(now).0),
-            Time::Rolling(length) => {
-                // A sixtieth of the length is a bucket. A charge counts that was within the length when it came,
-                // until its whole bucket has left it.
-                let width = (length / 60).max(1);
-                let oldest = (now - length).div_euclid(width);
-                self.add_up(|c| c.at > c.came - length && c.at.div_euclid(width) >= oldest)
-            }
-        }
-    }
-
-    /// State and limit as anybody is shown them: where its window has ended, the new one has its own limit, and
-    /// nobody was warned in it.
-    pub fn shown(&self, now: i64, rule: &Rule) -> (&'static str, i128) {
-        if self.stands_in == self.window(now).0 {
-            return (word(self.state), self.limit);
-        }
-        let state = if self.state == State::Warned { State::Clear } else { self.state };
-        (word(state), rule.limit(&self.subject, now))
-    }
-
-    /// What a rolling window holds to the millisecond: at least, and at most.
-    pub fn bounds(&self, length: i64, now: i64) -> (i128, i128) {
-        let newer = |than: i64| self.add_up(|c| c.at > than && c.at > c.came - length).picos;
-        (newer(now - length), newer(now - length - length / 60 - 1))
-    }
 }
 
 impl Model {
@@ -227,17 +124,19 @@ impl Model {
                 self.forget_blame(name);
                 self.charged_rolling(name, charge);
             }
-            return;
+            return self.paced(name, Some(charge).filter(|charge| charge.at > now - length));
         }
         let (window, current) = (breaker.window(charge.at), breaker.window(now));
         if window == current {
-            return self.charged(name, charge);
+            self.charged(name, charge);
+            return self.paced(name, Some(charge));
         }
         let total = breaker.of_window(window.0);
         let over = window.1 <= now && total.picos >= breaker.limit && breaker.breached.insert(window.0);
         if over {
             self.say(name, Says::BreachedAfterClose, total);
         }
+        self.paced(name, None);
     }
 
     /// A charge to the current calendar window. What waits for a person, for a grace or for the window's end does
@@ -267,6 +166,35 @@ impl Model {
         }
     }
 
+    /// Where a rule looks at how fast money goes, it does so with every charge.
+    fn paced(&mut self, name: &str, charge: Option<Charge>) {
+        if !self.of(name).1.triggers.is_empty() {
+            self.judge(name, charge);
+        }
+    }
+
+    /// Triggers that only warn do so once, until they have fallen well below where they fired.
+    fn warn_by_pace(&mut self, name: &str, total: Total) {
+        let now = self.now;
+        let (_, rule) = self.of(name);
+        for (which, trigger) in rule.triggers.clone().into_iter().enumerate().filter(|(_, t)| !t.trips) {
+            let (breaker, rule) = self.of(name);
+            let (read, fires_at) = breaker.reading(trigger.fast, rule.time, now);
+            if read >= fires_at && breaker.fast.insert(which) {
+                if breaker.state == State::Clear {
+                    breaker.state = State::Warned;
+                }
+                let word = match trigger.fast {
+                    Fast::Burn { .. } => "burn-rate",
+                    Fast::Delta { .. } => "delta",
+                };
+                self.say(name, Says::WarnedBy(word), total);
+            } else if read < share(fires_at, 90) {
+                breaker.fast.remove(&which);
+            }
+        }
+    }
+
     fn judge(&mut self, name: &str, charge: Option<Charge>) {
         let now = self.now;
         let (breaker, rule) = self.of(name);
@@ -274,7 +202,8 @@ impl Model {
             return;
         }
         let total = breaker.total(rule.time, now);
-        if total.picos < share(breaker.limit, rule.trip_at) {
+        if total.picos < share(breaker.limit, rule.trip_at) && !breaker.runs_away(rule, now) {
+            self.warn_by_pace(name, total);
             return self.below(name, total);
         }
         breaker.on_time_over |= charge.is_some_and(|charge| charge.on_time);
@@ -328,7 +257,8 @@ impl Model {
         if matches!(breaker.state, State::Arming(_)) {
             (breaker.on_time_over, breaker.grace_until) = (false, None);
         }
-        breaker.state = if breaker.told > 0 { State::Warned } else { State::Clear };
+        let warned = breaker.told > 0 || !breaker.fast.is_empty();
+        breaker.state = if warned { State::Warned } else { State::Clear };
     }
 
     /// Time passes, and what only time moves is looked at.
@@ -349,7 +279,7 @@ impl Model {
             let rolling = matches!(rule.time, Time::Rolling(_));
             match breaker.state {
                 State::Clear => {}
-                State::Warned if !rolling => {}
+                State::Warned if !rolling && breaker.fast.is_empty() => {}
                 State::Warned | State::Arming(_) => self.judge(&name, None),
                 State::Tripped { .. } => self.release_if_due(&name),
             }
@@ -379,7 +309,8 @@ impl Model {
             if breaker.state == State::Warned && !matches!(rule.time, Time::Rolling(_)) {
                 let mark = |percent: &&u32| sum >= share(breaker.limit, **percent);
                 breaker.told = breaker.told.min(rule.warn_at.iter().filter(mark).count());
-                breaker.state = if breaker.told > 0 { State::Warned } else { State::Clear };
+                let warned = breaker.told > 0 || !breaker.fast.is_empty();
+                breaker.state = if warned { State::Warned } else { State::Clear };
             }
             if over && !before && !tripped {
                 breaker.by_rules = Some(match rule.time {
@@ -421,6 +352,7 @@ impl Model {
         breaker.limit = rule.limit(&breaker.subject, now);
         (breaker.told, breaker.on_time_over, breaker.grace_until) = (0, false, None);
         breaker.by_rules = None;
+        breaker.fast.clear();
         breaker.trips.clear();
         if !matches!(breaker.state, State::Tripped { .. }) {
             breaker.state = State::Clear;
@@ -445,7 +377,8 @@ impl Model {
             breaker.trips.retain(|at| *at > now - length);
         }
         let ended = !rolling && window_end <= now;
-        let fell = |percent: u32| total.picos < share(breaker.limit, percent);
+        let fast = breaker.runs_away(rule, now);
+        let fell = |percent: u32| !fast && total.picos < share(breaker.limit, percent);
         let may_fall = breaker.trips.len() < usize::try_from(rule.most_trips).unwrap();
         let why = match rule.back {
             Back::Manual => None,
@@ -456,6 +389,7 @@ impl Model {
         if let Some(why) = why {
             breaker.state = State::Clear;
             (breaker.told, breaker.on_time_over, breaker.grace_until) = (0, false, None);
+            breaker.fast.clear();
             self.say(name, why, total);
         }
     }
@@ -477,36 +411,6 @@ impl Model {
     fn say(&mut self, name: &str, says: Says, total: Total) {
         let limit = self.breakers[name].limit;
         self.said.entry(name.to_owned()).or_default().push((says, total.picos, limit, total.facts));
-    }
-}
-
-impl Breaker {
-    fn new(index: usize, rule: &Rule, subject: &Subject, now: i64) -> Self {
-        let starts = match rule.time {
-            Time::Calendar(unit, zone) => Some(known(zone.parse().unwrap(), unit, WALKED.0, WALKED.1)),
-            Time::Rolling(_) | Time::Lifetime => None,
-        };
-        // Its own values are all that a limit may depend on.
-        let own = |field: &&str| Some(((*field).to_owned(), subject.get(*field)?.clone()));
-        let subject: Subject = rule.per_each.iter().filter_map(own).collect();
-        let limit = rule.limit(&subject, now);
-        let mut breaker = Self {
-            rule: index,
-            subject,
-            charges: Vec::new(),
-            stands_in: 0,
-            limit,
-            state: State::Clear,
-            told: 0,
-            on_time_over: false,
-            grace_until: None,
-            by_rules: None,
-            trips: Vec::new(),
-            breached: BTreeSet::new(),
-            starts,
-        };
-        breaker.stands_in = breaker.window(now).0;
-        breaker
     }
 }
 

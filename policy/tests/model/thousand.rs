@@ -1,8 +1,8 @@
 //! A thousand budgets over thirty days: no trip that the model does not know, and none that it knows and the
 //! engine does not.
 
-use crate::common::calendar::Unit;
-use crate::common::{Dice, Row, Used, at};
+use crate::ground::calendar::Unit;
+use crate::ground::{Dice, Row, Used, at};
 use crate::rule::{Back, Is, Rule, Time};
 use crate::side_by_side::Both;
 use crate::slow::Says;
@@ -47,6 +47,7 @@ fn budget(name: String, select: Vec<(&'static str, Is)>, cents: i64, dice: &mut 
         back,
         min_hold: [0, 10 * MINUTE][usize::try_from(dice.roll(2)).unwrap()],
         most_trips: 2,
+        triggers: Vec::new(),
     }
 }
 

@@ -7,8 +7,8 @@ use policy::fact::{Clock, Fact, Settings, UsageOutcome};
 use policy::money::Money;
 use policy::time::{Span, Timestamp};
 
-use crate::common::calendar::Unit;
-use crate::common::{KEY, Row, Used, at, rules, usage};
+use crate::ground::calendar::Unit;
+use crate::ground::{KEY, Row, Used, at, rules, usage};
 use crate::table::spec;
 
 /// Zone, unit, first month of the year, and an instant of the window that ends.

@@ -4,8 +4,8 @@ use chrono_tz::TZ_VARIANTS;
 use policy::time::{Span, Timestamp};
 use proptest::prelude::*;
 
-use crate::common::calendar::Unit;
-use crate::common::ms;
+use crate::ground::calendar::Unit;
+use crate::ground::ms;
 use crate::table::spec;
 
 const UNITS: [&str; 6] = ["hour", "day", "week", "month", "quarter", "year"];

@@ -1,8 +1,8 @@
 //! Windows: where they begin and end, and that no charge is ever counted in another one than its own.
 
-#[path = "../common/mod.rs"]
-mod common;
 mod edges;
 mod every_zone;
+#[path = "../ground/mod.rs"]
+mod ground;
 mod table;
 mod years;

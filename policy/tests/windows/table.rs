@@ -2,8 +2,8 @@
 
 use policy::rule::{CalendarUnit, WindowSpec};
 
-use crate::common::at;
-use crate::common::calendar::{Unit, known, window_of};
+use crate::ground::at;
+use crate::ground::calendar::{Unit, known, window_of};
 
 /// A rule's window.
 pub fn spec(zone: &str, unit: Unit) -> WindowSpec {

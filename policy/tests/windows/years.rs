@@ -9,8 +9,8 @@ use policy::decision::DecisionKind;
 use policy::engine::Engine;
 use policy::fact::{Clock, Fact, Settings, UsageOutcome};
 
-use crate::common::calendar::{Unit, known, window_of};
-use crate::common::{Dice, KEY, Row, Used, at, ms, rules, usage};
+use crate::ground::calendar::{Unit, known, window_of};
+use crate::ground::{Dice, KEY, Row, Used, at, ms, rules, usage};
 
 const ZONES: [&str; 4] = ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Africa/Casablanca"];
 const HOUR: i64 = 3_600_000;

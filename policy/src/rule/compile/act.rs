@@ -160,6 +160,7 @@ fn labels(
 
 fn except(node: &Node, sink: &mut Sink<'_>) -> Option<Vec<(Box<str>, Box<str>)>> {
     let pairs = sink.pairs(node, "`except`", "{tier: critical}")?;
+    reject_empty(node, "`except`", sink);
     all_of(pairs.into_iter().map(|(entry, text)| {
         let spot = entry.value.spot;
         if text.contains("${") {
