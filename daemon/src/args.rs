@@ -60,6 +60,8 @@ pub enum Format {
     Plain,
     /// JSON.
     Json,
+    /// Of `plan`: a comment for a pull request. Elsewhere as `human`
+    Markdown,
 }
 
 /// What to do.
@@ -72,6 +74,9 @@ pub enum Command {
         /// The folder [default: rulesDir of the configuration]
         rules: Option<PathBuf>,
     },
+    /// Show what the rules would do now: which breakers there are, what each would stop, what would refuse it. With
+    /// `--rules` also what that folder would do otherwise. Changes nothing
+    Plan(PlanArgs),
     /// Show budgets that are not clear, holds, sources and what the daemon may do
     Status,
     /// Tell why a decision was made (d17), or why a tenant or breaker was not stopped
@@ -130,6 +135,20 @@ pub enum Command {
         #[arg(long)]
         since: u64,
     },
+}
+
+/// Flags of `plan`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct PlanArgs {
+    /// A folder of rules to try [default: the rules in force]
+    #[arg(long, value_name = "DIR")]
+    pub rules: Option<PathBuf>,
+    /// Ask no daemon: read the journal in the data folder, and list the cluster of the configuration
+    #[arg(long)]
+    pub offline: bool,
+    /// Without a daemon, do not list the cluster: what the journal last knew of it holds
+    #[arg(long)]
+    pub no_cluster: bool,
 }
 
 /// Flags of `demo`.

@@ -5,6 +5,7 @@ mod check;
 mod command;
 mod demo;
 mod explain;
+mod plan;
 mod release;
 mod run;
 mod status;
@@ -103,6 +104,7 @@ async fn dispatch(cli: Cli) -> Outcome {
     match command {
         Command::Run(args) => run::run(&common, &args).await,
         Command::Check { rules } => check::run(&common, rules),
+        Command::Plan(args) => plan::run(&common, &args).await,
         Command::Status => status::run(&common).await,
         Command::Explain { what } => explain::run(&common, &what).await,
         Command::Approve { what } => command::approve(&common, what).await,

@@ -327,7 +327,7 @@ impl Engine {
         }
     }
 
-    fn make_slot(
+    pub(super) fn make_slot(
         &mut self,
         index: usize,
         budget: &Budget,

@@ -14,6 +14,7 @@ mod lane;
 mod name;
 mod pace;
 mod pending;
+mod plan;
 mod positions;
 mod prices;
 mod raise;
@@ -51,6 +52,7 @@ use crate::time::{Span, Timestamp};
 
 pub use explain::{NotTripped, NotTrippedReason};
 pub use hold::Hold;
+pub use plan::{Basis, Past, Plan, PlannedBreaker, PlannedBudget, Verdict};
 pub use positions::FileRead;
 pub use snapshot::SnapshotError;
 pub use stop::protection;
