@@ -74,6 +74,8 @@ pub enum Command {
         /// The folder [default: rulesDir of the configuration]
         rules: Option<PathBuf>,
     },
+    /// Print the JSON schema of rule files, for editors
+    Schema,
     /// Show what the rules would do now: which breakers there are, what each would stop, what would refuse it. With
     /// `--rules` also what that folder would do otherwise. Changes nothing
     Plan(PlanArgs),

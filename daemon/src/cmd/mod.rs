@@ -104,6 +104,10 @@ async fn dispatch(cli: Cli) -> Outcome {
     match command {
         Command::Run(args) => run::run(&common, &args).await,
         Command::Check { rules } => check::run(&common, rules),
+        Command::Schema => {
+            ask::json(&policy::rule::schema())?;
+            Ok(DONE)
+        }
         Command::Plan(args) => plan::run(&common, &args).await,
         Command::Status => status::run(&common).await,
         Command::Explain { what } => explain::run(&common, &what).await,

@@ -15,6 +15,7 @@ mod lint;
 mod price;
 mod restore;
 mod route;
+mod schema;
 mod select;
 mod source;
 mod trigger;
@@ -25,6 +26,8 @@ use std::collections::BTreeMap;
 use std::hash::Hasher;
 
 use siphasher::sip::SipHasher13;
+
+pub use schema::schema;
 
 use super::diagnose::{Diagnostic, DiagnosticKind as Kind, Diagnostics, Severity, one_of};
 use super::file::documents;

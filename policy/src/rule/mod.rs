@@ -24,7 +24,7 @@ use crate::price::PriceOverrides;
 use crate::subject::{FieldName, field};
 use crate::time::{Span, Timestamp};
 
-pub use compile::{Compiled, compile};
+pub use compile::{Compiled, compile, schema};
 pub use diagnose::{Diagnostic, DiagnosticKind, Diagnostics, Severity};
 pub use glob::glob_matches;
 pub use node::SourceFile;

@@ -9,7 +9,7 @@ use crate::money::Percent;
 use crate::subject::FieldName;
 use crate::time::Span;
 
-const BUDGET: Keys = Keys {
+pub(super) const BUDGET: Keys = Keys {
     known: &[
         "description",
         "select",
@@ -34,7 +34,7 @@ const BUDGET: Keys = Keys {
 };
 
 /// Modes by word.
-const MODES: [(&str, Mode); 4] = [
+pub(super) const MODES: [(&str, Mode); 4] = [
     (Mode::Observe.word(), Mode::Observe),
     (Mode::Alert.word(), Mode::Alert),
     (Mode::Approve.word(), Mode::Approve),

@@ -9,7 +9,7 @@ use crate::inventory::ObjectKey;
 use crate::money::Percent;
 use crate::time::Span;
 
-const GUARDRAIL: Keys = Keys {
+pub(super) const GUARDRAIL: Keys = Keys {
     known: &["protect", "blastRadius", "approval", "page"],
     later: &[
         ("freeze", "take it out, and use the command `freeze`"),
@@ -17,12 +17,12 @@ const GUARDRAIL: Keys = Keys {
         ("mode", "take it out; the ceiling is in the daemon's configuration"),
     ],
 };
-const PROTECT: Keys = Keys {
+pub(super) const PROTECT: Keys = Keys {
     known: &["namespaces", "labels", "objects"],
     later: &[("kinds", "take it out; only ScaledObjects are stopped")],
 };
-const BLAST: Keys = Keys::of(&["perRule", "atLeast", "overall"]);
-const APPROVAL: Keys = Keys {
+pub(super) const BLAST: Keys = Keys::of(&["perRule", "atLeast", "overall"]);
+pub(super) const APPROVAL: Keys = Keys {
     known: &["expires"],
     later: &[
         ("targetsOver", "take it out, and write `mode: approve` in the budget"),

@@ -11,7 +11,7 @@ use crate::money::Money;
 use crate::subject::FieldName;
 use crate::time::Timestamp;
 
-const LIMIT: Keys = Keys {
+pub(super) const LIMIT: Keys = Keys {
     known: &["amount", "overrides"],
     later: &[
         ("tokens", "write `amount`, in USD; tokens are priced"),
@@ -20,7 +20,7 @@ const LIMIT: Keys = Keys {
         ("rollover", "take it out; an unused rest does not move to the next window"),
     ],
 };
-const OVERRIDE: Keys = Keys::of(&["match", "amount", "until"]);
+pub(super) const OVERRIDE: Keys = Keys::of(&["match", "amount", "until"]);
 const EXAMPLE: &str = "limit: {amount: 50 USD}";
 
 pub(super) fn read(

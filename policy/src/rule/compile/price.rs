@@ -13,13 +13,14 @@ use super::Header;
 use crate::money::{HourRate, TokenRate};
 use crate::price::{InstanceOverride, PriceBook, PriceOverrides, ShortPrice, Tier, TokenClass};
 
-const PRICE_BOOK: Keys = Keys {
+pub(super) const PRICE_BOOK: Keys = Keys {
     known: &["models", "profiles", "instances", "accept", "spotShare"],
     later: &[("litellm", "write the prices under `models`")],
 };
-const MODEL: Keys = Keys::of(&["tier", "input", "output", "cacheRead", "cacheWrite5m", "cacheWrite1h"]);
+pub(super) const MODEL: Keys =
+    Keys::of(&["tier", "input", "output", "cacheRead", "cacheWrite5m", "cacheWrite1h"]);
 const MODEL_EXAMPLE: &str = "{input: 3.30 USD per 1M tokens, output: 16.50 USD per 1M tokens}";
-const INSTANCE: Keys = Keys::of(&["type", "capacityType", "region", "price"]);
+pub(super) const INSTANCE: Keys = Keys::of(&["type", "capacityType", "region", "price"]);
 const INSTANCE_EXAMPLE: &str = "{type: g5.xlarge, capacityType: spot, price: 0.4387 USD per hour}";
 
 /// What one document says, and where it says each price.

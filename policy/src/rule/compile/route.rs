@@ -6,7 +6,7 @@ use super::super::read::{Fields, Keys, Sink, all_of};
 use super::super::{Receiver, Route, SecretRef};
 use super::Header;
 
-const ROUTE: Keys = Keys {
+pub(super) const ROUTE: Keys = Keys {
     known: &["receivers"],
     later: &[
         ("grouping", "take it out; messages are not grouped"),
@@ -14,7 +14,7 @@ const ROUTE: Keys = Keys {
     ],
 };
 const EXAMPLE: &str = "receivers: [{slackWebhook: {url: {env: SLACK_URL}}}]";
-const RECEIVERS: [&str; 3] = ["slackWebhook", "slackChat", "webhook"];
+pub(super) const RECEIVERS: [&str; 3] = ["slackWebhook", "slackChat", "webhook"];
 const LATER_RECEIVERS: [&str; 3] = ["sns", "pagerDuty", "alertmanager"];
 
 pub(super) fn read(header: &Header, spec: &Node, sink: &mut Sink<'_>) -> Option<Route> {
