@@ -216,7 +216,7 @@ fn clock(e: &Evidence<'_>) -> Verdict {
 }
 
 /// What protects an object: a namespace (always those of the control plane, of KEDA and ours), a label of
-/// it or of its namespace, or its name.
+/// it or of its namespace, its name, or its kind.
 #[must_use]
 pub fn protection<'a>(
     rail: &Guardrail,
@@ -232,6 +232,9 @@ pub fn protection<'a>(
         }
         if rail.protected_objects.contains(key) {
             return Some(format!("`{key}` is protected by name"));
+        }
+        if let Some(kind) = rail.protected_kinds.iter().find(|kind| kind.is(key.kind)) {
+            return Some(format!("objects of kind {} are protected", kind.word()));
         }
     }
     let protects = |key: &str, value: &str| {

@@ -1,6 +1,7 @@
 //! Each question refuses by itself, and nothing else does.
 
 use policy::decision::Blast;
+use policy::rule::ProtectedKind;
 use policy::time::Span;
 
 use super::*;
@@ -144,7 +145,7 @@ fn too_few_answers_let_nothing_through() {
 }
 
 #[test]
-fn what_is_protected_is_found_by_namespace_label_and_name() {
+fn what_is_protected_is_found_by_namespace_label_name_and_kind() {
     let rail = Guardrail {
         protected_namespaces: vec!["pay*".into()],
         protected_labels: vec![("tier".into(), "critical".into())],
@@ -171,4 +172,8 @@ fn what_is_protected_is_found_by_namespace_label_and_name() {
         assert_eq!(by.is_some(), *want, "{target} {labels:?}: {by:?}");
     }
     assert!(protection(&rail, "ours", &[&object("shop/web")], none).is_none());
+    let kinds = Guardrail { protected_kinds: vec![ProtectedKind::StatefulSet], ..Guardrail::default() };
+    let scales = |workload: &str| protection(&kinds, "ours", &[&object("shop/web"), &object(workload)], none);
+    assert!(scales("Deployment/shop/web").is_none());
+    assert_eq!(scales("StatefulSet/shop/web").as_deref(), Some("objects of kind StatefulSet are protected"));
 }

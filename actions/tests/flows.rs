@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use policy::decision::{Effect, Order};
 use policy::fact::{GuardCheck, Receipt, ReceiptOutcome};
 use policy::inventory::ObjectKey;
-use policy::rule::{Guardrail, Mode};
+use policy::rule::{FreezeWhen, FreezeWindow, Guardrail, Mode, Place, ProtectedKind};
 use policy::time::Timestamp;
 use serde_json::json;
 use world::fake::{Fake, Keda, PAUSED_REPLICAS, State};
@@ -100,12 +100,21 @@ const SPOILERS: &[(GuardCheck, Spoil)] = &[
         let protected_namespaces = vec!["sh*".into()];
         live.set_guardrail(Guardrail { protected_namespaces, ..Guardrail::default() });
     }),
+    (GuardCheck::Protected, |_, live, _| {
+        let protected_kinds = vec![ProtectedKind::Deployment];
+        live.set_guardrail(Guardrail { protected_kinds, ..Guardrail::default() });
+    }),
     (GuardCheck::Leadership, |_, live, _| live.set_leadership(Leadership::No)),
     (GuardCheck::Expiry, |_, _, order| order.expires_at = Timestamp::from_millis(1)),
     (GuardCheck::BlastRadius, |_, live, _| {
         live.set_guardrail(Guardrail { overall: 0, ..Guardrail::default() })
     }),
     (GuardCheck::Freeze, |_, live, _| live.set_frozen(Some("incident".to_owned()))),
+    (GuardCheck::Freeze, |_, live, _| {
+        let when = FreezeWhen::Once { from: Timestamp::MIN, until: Timestamp::MAX };
+        let freeze = vec![FreezeWindow { when, because: None, place: Place::default() }];
+        live.set_guardrail(Guardrail { freeze, ..Guardrail::default() });
+    }),
     (GuardCheck::Freeze, |state, _, _| marker(state, "true")),
     (GuardCheck::Freeze, |state, _, _| state.faults.push_back(("GET", freeze::CONFIG_MAP, 403))),
     (GuardCheck::Operator, |state, _, _| state.operator("2.11.2")),

@@ -92,8 +92,10 @@ fn words_of(kind: &DecisionKind) -> String {
         DecisionKind::Released { cause, .. } => match cause {
             ReleaseCause::WindowRolled => "released window-rolled",
             ReleaseCause::FellBelow => "released fell-below",
+            ReleaseCause::SourceHeard => "released source-heard",
             ReleaseCause::Reset(_) => "released reset",
             ReleaseCause::Person(_) => "released person",
+            ReleaseCause::Wanted(_) => "released wanted",
         }
         .to_owned(),
         DecisionKind::BreachedAfterClose => "breached-after-close".to_owned(),
@@ -106,6 +108,9 @@ fn words_of(kind: &DecisionKind) -> String {
             | HoldState::Released => format!("hold {}", to.word()),
         },
         DecisionKind::Commanded { .. } => "commanded".to_owned(),
+        DecisionKind::Idle { .. } => "idle".to_owned(),
+        DecisionKind::Packable { .. } => "packable".to_owned(),
+        DecisionKind::Spot(spot) => format!("spot {}", spot.notice.kind.word()),
         DecisionKind::Page { topic, .. } => match topic {
             PageTopic::Unpriced
             | PageTopic::SourceStale
@@ -116,7 +121,8 @@ fn words_of(kind: &DecisionKind) -> String {
             | PageTopic::Orphans
             | PageTopic::Posture
             | PageTopic::SourceHeard
-            | PageTopic::Unjudged => format!("page {topic:?}"),
+            | PageTopic::Unjudged
+            | PageTopic::FirstDays => format!("page {topic:?}"),
         },
     }
 }
@@ -137,8 +143,12 @@ fn every_kind_cause_topic_and_hold_state_has_a_scene() {
         "withheld",
         "released window-rolled",
         "released fell-below",
+        "released source-heard",
         "released reset",
         "released person",
+        "released wanted",
+        "idle",
+        "packable",
         "breached-after-close",
         "hold Ordered",
         "hold Verified",
@@ -147,6 +157,9 @@ fn every_kind_cause_topic_and_hold_state_has_a_scene() {
         "hold Restoring",
         "hold Released",
         "commanded",
+        "spot interruption",
+        "spot rebalance",
+        "spot capacity-reservation",
     ]
     .map(str::to_owned)
     .into();

@@ -13,4 +13,5 @@ mod instant;
 mod json;
 pub mod kube;
 mod records;
+pub mod spot;
 pub mod usage;

@@ -79,6 +79,15 @@ pub enum Command {
     /// Show what the rules would do now: which breakers there are, what each would stop, what would refuse it. With
     /// `--rules` also what that folder would do otherwise. Changes nothing
     Plan(PlanArgs),
+    /// Run the tests that stand beside the rules (`*.test.yaml`): exit code 0 when all pass, 2 when one fails, 1
+    /// when one cannot be run
+    Test {
+        /// A test file, or a folder of them [default: rulesDir of the configuration]
+        path: Option<PathBuf>,
+        /// Only tests whose name has this in it
+        #[arg(long, value_name = "TEXT")]
+        filter: Option<String>,
+    },
     /// Show budgets that are not clear, holds, sources and what the daemon may do
     Status,
     /// Tell why a decision was made (d17), or why a tenant or breaker was not stopped
@@ -124,6 +133,11 @@ pub enum Command {
         /// Freeze, then give everything back. Works without the daemon
         #[arg(long)]
         all: bool,
+    },
+    /// Say that something may be idle, for as long as `ackFor` of an IdlePolicy lets such a word hold
+    Ack {
+        /// What, `checkout/api` (its ScaledObject) or `Deployment/checkout/api`
+        object: String,
     },
     /// Replay a month of four tenants, one of which runs away, through the daemon in observe mode; or stop one
     /// in a cluster

@@ -19,6 +19,7 @@ pub mod plan;
 pub mod replay;
 pub mod rules;
 pub mod server_clock;
+pub mod trials;
 pub mod turn;
 pub mod wiring;
 

@@ -50,7 +50,7 @@ pub(crate) fn rules(usd: i128, mode: Mode) -> RuleSet {
         place: place(1),
         select: Selector { all: true, ..Selector::default() },
         per_each: vec!["tenant".into()],
-        limit: Limit { amount: Money::from_picos(usd * 1_000_000_000_000), overrides: vec![] },
+        limit: Limit::usd(Money::from_picos(usd * 1_000_000_000_000)),
         window: WindowSpec::Calendar { unit: CalendarUnit::Day, timezone: chrono_tz(), fiscal_start: 1 },
         within: None,
         warn_at: vec![Percent::from_ppm(800_000)],
@@ -59,11 +59,18 @@ pub(crate) fn rules(usd: i128, mode: Mode) -> RuleSet {
         grace: Span::ZERO,
         on_warn: vec![notify.clone()],
         on_trip: vec![notify, Act::PauseScaledObjects { targets, place: place(15) }],
-        restore: Restore { when: RestoreWhen::WindowRolls, min_hold: Span::ZERO, max_trips_per_window: 3 },
+        restore: Restore {
+            when: RestoreWhen::WindowRolls,
+            min_hold: Span::ZERO,
+            max_trips_per_window: 3,
+            waves: None,
+        },
         on_stale: OnStale::Keep,
         mode,
         triggers: Vec::new(),
         spans: Vec::new(),
+        carve_out: false,
+        on_unpriced: policy::rule::OnUnpriced::Alert,
     };
     let route = Route { name: "oncall".into(), place: place(20), receivers: vec![] };
     RuleSet {

@@ -122,6 +122,16 @@ fn check_answers_with_zero_two_or_one() {
     let json: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!((code, &json["budgets"]), (0, &serde_json::json!(1)));
 
+    let freeze = "---\napiVersion: breakerbox.dev/v1alpha1\nkind: Guardrail\nmetadata: {name: g}\nspec:\n  freeze:\n    \
+                  - {from: 2020-01-01, until: 2199-12-31, timezone: UTC, because: never}\n    \
+                  - {from: 2200-02-01T00:00:00Z, until: 2200-02-02T00:00:00Z}\n";
+    fs::write(place.path("rules/rail.yaml"), freeze).unwrap();
+    let (code, out, _) = place.ask(&["check"]);
+    let lines: Vec<&str> = out.lines().skip(1).collect();
+    let next = "freezes next from 2200-02-01T00:00:00Z until 2200-02-02T00:00:00Z (rail.yaml:8)";
+    assert_eq!((code, lines), (0, vec!["frozen now until 2200-01-01T00:00:00Z: never (rail.yaml:7)", next]));
+    fs::remove_file(place.path("rules/rail.yaml")).unwrap();
+
     fs::write(place.path("rules/tenants.yaml"), RULES.replace("perEach", "perEech")).unwrap();
     let (code, out, err) = place.ask(&["check"]);
     assert_eq!((code, out.as_str()), (2, ""));

@@ -32,7 +32,7 @@ fn budget(name: &str, per_each: &[&str]) -> Budget {
         place: Place::default(),
         select: Selector { all: true, ..Selector::default() },
         per_each: per_each.iter().map(|f| (*f).into()).collect(),
-        limit: Limit { amount: "1000000000 USD".parse().expect("money"), overrides: Vec::new() },
+        limit: Limit::usd("1000000000 USD".parse().expect("money")),
         window: WindowSpec::Calendar {
             unit: CalendarUnit::Month,
             timezone: "Europe/Berlin".parse().expect("zone"),
@@ -45,11 +45,18 @@ fn budget(name: &str, per_each: &[&str]) -> Budget {
         grace: Span::ZERO,
         on_warn: Vec::new(),
         on_trip: Vec::new(),
-        restore: Restore { when: RestoreWhen::WindowRolls, min_hold: Span::ZERO, max_trips_per_window: 1 },
+        restore: Restore {
+            when: RestoreWhen::WindowRolls,
+            min_hold: Span::ZERO,
+            max_trips_per_window: 1,
+            waves: None,
+        },
         on_stale: OnStale::Keep,
         mode: Mode::Observe,
         triggers: Vec::new(),
         spans: Vec::new(),
+        carve_out: false,
+        on_unpriced: policy::rule::OnUnpriced::Alert,
     }
 }
 

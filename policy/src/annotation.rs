@@ -17,3 +17,5 @@ pub const HOLDERS: &str = "breakerbox.dev/holders";
 pub const PRIOR: &str = "breakerbox.dev/prior";
 /// Label, not annotation: with the value `true` it always protects.
 pub const PROTECTED: &str = "breakerbox.dev/protected";
+/// Label of a pod, a workload, a ScaledObject, a namespace or a node: with the value `true` it may be idle.
+pub const IDLE_OK: &str = "breakerbox.dev/idle-ok";

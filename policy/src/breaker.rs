@@ -124,6 +124,12 @@ pub struct Side {
     pub moments: Vec<Moment>,
     /// What its triggers measure, where its budget has some.
     pub pace: Option<Box<Pace>>,
+    /// Usage without a price of the current window, at the highest known price. Not in the sum.
+    pub assumed: Money,
+    /// What was not spent in the window before, and may be spent in this one.
+    pub carried: Money,
+    /// The limit that a label of its namespace states.
+    pub label: Option<Money>,
 }
 
 /// A window that is not the current one.
@@ -137,6 +143,8 @@ pub struct Closed {
     pub facts: u64,
     /// It was or turned out to be over its limit.
     pub breached: bool,
+    /// Usage without a price.
+    pub unpriced: u64,
 }
 
 /// State of the money.
@@ -275,6 +283,7 @@ impl Cold {
         self.crossed_at = None;
         if let Some(side) = &mut self.side {
             side.moments.clear();
+            side.assumed = Money::ZERO;
             if let Some(pace) = &mut side.pace {
                 (pace.warned, pace.blamed) = (0, None);
             }
@@ -283,6 +292,18 @@ impl Cold {
             self.state = State::Clear;
             self.episode = None;
         }
+    }
+
+    /// What the old window leaves to the new one: what was not spent, up to the share that may move. A window in
+    /// between in which nothing was spent leaves that share whole.
+    pub fn carry_over(&mut self, rule: &Budget, old: &Hot, new: Window, now: Timestamp) {
+        let Some(share) = rule.limit.rollover else { return };
+        let most = self.own_limit(rule, now).share(share, Rounding::Down).unwrap_or(Money::ZERO);
+        let left = match old.window.end == new.start {
+            true => self.limit.saturating_sub(old.sum).max(Money::ZERO),
+            false => most,
+        };
+        self.side().carried = left.min(most);
     }
 
     /// Keeps a charge if it is among the largest.
@@ -306,13 +327,25 @@ impl Cold {
         self.side.get_or_insert_default()
     }
 
-    /// The limit of this instance as of an instant: the first override that matches, else the amount.
+    /// The limit of this instance as of an instant: what its label says, else the first override that matches,
+    /// else the amount; and what the window before left.
     #[must_use]
     pub fn limit_of(&self, rule: &Budget, at: Timestamp) -> Money {
+        let carried = rule.limit.rollover.and(self.side.as_ref()).map_or(Money::ZERO, |side| side.carried);
+        self.own_limit(rule, at).saturating_add(carried)
+    }
+
+    /// The same without what the window before left.
+    #[must_use]
+    pub fn own_limit(&self, rule: &Budget, at: Timestamp) -> Money {
         let value_of = |field: &str| {
             let index = rule.per_each.iter().position(|f| &**f == field)?;
             self.values.get(index).filter(|v| v.trust == Trust::Trusted)?.value.as_deref()
         };
+        let label = rule.limit.from_label.as_ref().and(self.side.as_ref()).and_then(|side| side.label);
+        if let Some(limit) = label {
+            return limit;
+        }
         rule.limit
             .overrides
             .iter()
@@ -342,20 +375,43 @@ impl Side {
         u16::try_from(self.trips.len()).unwrap_or(u16::MAX)
     }
 
-    /// Adds to a window that is not the current one; gives it back.
-    pub fn add_window(&mut self, window: Window, amount: Money) -> &mut Closed {
-        if self.windows.len() >= CLOSED_WINDOWS && !self.windows.contains_key(&window.start) {
+    /// The window that an instant is in, where it begins at `end` or later: what was charged to it early.
+    #[must_use]
+    pub fn early(&self, end: Timestamp, at: Timestamp) -> Option<&Closed> {
+        self.windows.range(end..=at).next_back().map(|(_, early)| early).filter(|early| at < early.end)
+    }
+
+    /// Keeps a window that has ended.
+    pub fn close(&mut self, start: Timestamp, closed: Closed) {
+        self.make_room(start);
+        self.windows.insert(start, closed);
+    }
+
+    /// The oldest windows go where there is one too many.
+    fn make_room(&mut self, start: Timestamp) {
+        while self.windows.len() >= CLOSED_WINDOWS && !self.windows.contains_key(&start) {
             self.windows.pop_first();
         }
-        let closed = self.windows.entry(window.start).or_insert(Closed {
+    }
+
+    /// Adds to a window that is not the current one; gives it back.
+    pub fn add_window(&mut self, window: Window, amount: Money) -> &mut Closed {
+        let closed = self.window(window);
+        closed.sum = closed.sum.saturating_add(amount);
+        closed.facts = closed.facts.saturating_add(1);
+        closed
+    }
+
+    /// A window that is not the current one, made where there is none.
+    pub fn window(&mut self, window: Window) -> &mut Closed {
+        self.make_room(window.start);
+        self.windows.entry(window.start).or_insert(Closed {
             end: window.end,
             sum: Money::ZERO,
             facts: 0,
             breached: false,
-        });
-        closed.sum = closed.sum.saturating_add(amount);
-        closed.facts = closed.facts.saturating_add(1);
-        closed
+            unpriced: 0,
+        })
     }
 }
 

@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::money::Money;
+use crate::money::{Money, Unit};
 use crate::time::{Span, Timestamp};
 use crate::window::Window;
 
@@ -72,16 +72,24 @@ impl Burn {
 }
 
 impl fmt::Display for Burn {
+    /// As [`Burn::in_unit`] for money.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.in_unit(Unit::Usd))
+    }
+}
+
+impl Burn {
     /// "about 12.40 USD per hour, measured over the last 14m": with the span, since a figure without it
     /// cannot be judged.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    #[must_use]
+    pub fn in_unit(&self, unit: Unit) -> String {
         let past = self.over.millis().checked_rem(MINUTE_MILLIS).unwrap_or(0);
         let whole = Span::from_millis(self.over.millis().saturating_sub(past));
-        write!(f, "about {} per hour, ", self.per_hour)?;
+        let rate = format!("about {} per hour", unit.of(self.per_hour));
         match self.basis {
-            Basis::Recent => write!(f, "measured over the last {whole}"),
+            Basis::Recent => format!("{rate}, measured over the last {whole}"),
             Basis::Window => {
-                write!(f, "on average since its window began {whole} ago (not measured closer yet)")
+                format!("{rate}, on average since its window began {whole} ago (not measured closer yet)")
             }
         }
     }

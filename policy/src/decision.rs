@@ -3,12 +3,15 @@
 use serde::{Deserialize, Serialize};
 
 use crate::burn::Burn;
+use crate::consolidate;
 use crate::fact::{GuardAnswer, PriorState};
 use crate::id::{DecisionId, OrderId};
+use crate::idle::Finding;
 use crate::inventory::ObjectKey;
-use crate::money::{Money, Percent};
+use crate::money::{Money, Percent, Unit};
 use crate::page::PageTopic;
 use crate::rule::{Measure, Mode, Place};
+use crate::spot::{Plan, SpotNotice};
 use crate::time::{Span, Timestamp};
 
 /// A breaker in one window: the budget, the instance, and when the window began and ends.
@@ -105,6 +108,56 @@ pub enum DecisionKind {
         /// Which.
         measure: Measure,
     },
+    /// GPUs are newly idle.
+    Idle {
+        /// What is, with its evidence and worth per hour; in the order of the targets.
+        found: Vec<Finding>,
+        /// How many more there are than are listed.
+        more: u32,
+        /// ScaledObjects that are to be stopped for it (in `observe`: would be), sorted.
+        targets: Vec<ObjectKey>,
+        /// Those that scale what is idle but may not be stopped, and why.
+        left: Vec<(ObjectKey, String)>,
+        /// What the rule would do next, and this version does not.
+        not_armed: Vec<String>,
+    },
+    /// Under-filled nodes could be emptied. Nothing is moved.
+    Packable {
+        /// Which, where their pods would go, and what that saves per hour.
+        plan: consolidate::Plan,
+        /// How many more there are than are listed.
+        more: u32,
+        /// What the rule would do next, and this version does not.
+        not_armed: Vec<String>,
+    },
+    /// AWS will take an instance away; what a rule would do about it.
+    Spot(Box<SpotDecision>),
+}
+
+/// A notice about an instance, and what a rule would do about it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpotDecision {
+    /// What AWS said.
+    pub notice: SpotNotice,
+    /// The node; empty where it is not known.
+    pub node: Box<str>,
+    /// Its pool; empty where it is not known.
+    pub pool: Box<str>,
+    /// Name of the SpotPolicy.
+    pub policy: Box<str>,
+    /// What it would do. None of it is carried out.
+    pub plan: Plan,
+}
+
+impl SpotDecision {
+    /// The node, or the instance where the node is not known.
+    #[must_use]
+    pub fn place(&self) -> String {
+        match &*self.node {
+            "" => format!("instance {}", self.notice.instance),
+            node => format!("node {node}"),
+        }
+    }
 }
 
 /// What brought a breaker to a decision.
@@ -126,6 +179,13 @@ pub enum Cause {
         /// Where it was written.
         place: Place,
     },
+    /// Its source is silent, although there is usage.
+    Silence {
+        /// Name of the source.
+        source: Box<str>,
+        /// What shows that there is usage, for people.
+        signal: String,
+    },
 }
 
 impl Cause {
@@ -136,6 +196,7 @@ impl Cause {
             Self::Sum => "limit",
             Self::Person => "person",
             Self::Trigger { measure, .. } => measure.word(),
+            Self::Silence { .. } => "silence",
         }
     }
 }
@@ -166,6 +227,10 @@ pub enum ReleaseCause {
     Reset(String),
     /// A person released the object or all.
     Person(String),
+    /// The source whose silence tripped it is heard again.
+    SourceHeard,
+    /// Somebody wants what was idle; what shows it.
+    Wanted(String),
 }
 
 /// Why a decision was made: enough to tell a person, and to check it by hand.
@@ -201,6 +266,8 @@ pub struct Why {
     pub note: String,
     /// What brought it about.
     pub cause: Cause,
+    /// Of sum, limit, burn and charges.
+    pub unit: Unit,
 }
 
 /// One of the largest charges of a window.

@@ -5,8 +5,12 @@
 
 use std::fmt::Write;
 
-use crate::decision::{ArmingCause, Cause, Decision, DecisionKind, Effect, Order, ReleaseCause, Why};
+use crate::consolidate::Plan;
+use crate::decision::{
+    ArmingCause, Cause, Decision, DecisionKind, Effect, Order, ReleaseCause, SpotDecision, Why,
+};
 use crate::fact::{GuardAnswer, Observation, Receipt, ReceiptOutcome};
+use crate::idle::Finding;
 use crate::inventory::ObjectKey;
 
 /// The decision with the orders that follow from it and the receipts of those, in the order in which
@@ -56,7 +60,16 @@ pub fn headline(kind: &DecisionKind) -> String {
         DecisionKind::Hold { target, from, to, .. } => format!("{target}: {} → {}", from.word(), to.word()),
         DecisionKind::Commanded { what, refused: None } => format!("done: {what}"),
         DecisionKind::Commanded { what, refused: Some(_) } => format!("refused: {what}"),
+        DecisionKind::Idle { found, more, .. } => {
+            format!("idle: {} target(s)", found.len().saturating_add(*more as usize))
+        }
+        DecisionKind::Packable { plan, more, .. } => {
+            format!("{} node(s) could be emptied", plan.vacated.len().saturating_add(*more as usize))
+        }
         DecisionKind::Page { topic, .. } => format!("page: {topic:?}"),
+        DecisionKind::Spot(spot) => {
+            format!("{}: {} {}", spot.notice.kind.word(), spot.place(), spot.notice.kind.in_words())
+        }
     }
 }
 
@@ -86,8 +99,10 @@ pub fn release_in_words(cause: &ReleaseCause) -> String {
     match cause {
         ReleaseCause::WindowRolled => "its window ended".to_owned(),
         ReleaseCause::FellBelow => "the sum fell below what the rule names".to_owned(),
+        ReleaseCause::SourceHeard => "its source is heard again".to_owned(),
         ReleaseCause::Reset(actor) => format!("{actor} reset it"),
         ReleaseCause::Person(actor) => format!("{actor} gave it back"),
+        ReleaseCause::Wanted(seen) => seen.clone(),
     }
 }
 
@@ -95,9 +110,13 @@ fn write_why(text: &mut String, why: &Why) -> std::fmt::Result {
     let Some(breaker) = why.breaker.as_ref().filter(|b| b.start < b.end) else { return Ok(()) };
     let unpriced =
         if why.unpriced > 0 { format!(", {} without a price", why.unpriced) } else { String::new() };
-    line(text, "spent", &format!("{} of {} ({} charges{unpriced})", why.sum, why.limit, why.facts))?;
+    line(
+        text,
+        "spent",
+        &format!("{} of {} ({} charges{unpriced})", why.unit.of(why.sum), why.unit.of(why.limit), why.facts),
+    )?;
     line(text, "window", &format!("{} to {}", breaker.start, breaker.end))?;
-    if let Some(cause) = trigger_in_words(&why.cause) {
+    if let Some(cause) = trigger_in_words(why) {
         line(text, "trigger", &cause)?;
     }
     if let Some(at) = why.occurred_at {
@@ -105,7 +124,11 @@ fn write_why(text: &mut String, why: &Why) -> std::fmt::Result {
     }
     for (i, charge) in why.largest.iter().enumerate() {
         let label = if i == 0 { "largest" } else { "" };
-        line(text, label, &format!("{}  {}  {}", charge.amount, charge.occurred_at, charge.fact))?;
+        line(
+            text,
+            label,
+            &format!("{}  {}  {}", why.unit.of(charge.amount), charge.occurred_at, charge.fact),
+        )?;
     }
     line(text, "rule", &format!("{} of rules {}", why.place, why.rules))?;
     line(text, "prices", &why.prices)?;
@@ -117,12 +140,18 @@ fn write_why(text: &mut String, why: &Why) -> std::fmt::Result {
 
 /// What a trigger saw, in words; `None` where none was why.
 #[must_use]
-pub fn trigger_in_words(cause: &Cause) -> Option<String> {
-    let Cause::Trigger { measure, spent, foretold, .. } = cause else { return None };
+pub fn trigger_in_words(why: &Why) -> Option<String> {
+    let (measure, spent, foretold) = match &why.cause {
+        Cause::Trigger { measure, spent, foretold, .. } => (measure, spent, foretold),
+        Cause::Silence { source, signal } => {
+            return Some(format!("source `{source}` is silent although {signal}"));
+        }
+        Cause::Sum | Cause::Person => return None,
+    };
     let seen: Vec<String> =
-        spent.iter().map(|(span, amount)| format!("{amount} in the last {span}")).collect();
+        spent.iter().map(|(span, amount)| format!("{} in the last {span}", why.unit.of(*amount))).collect();
     let seen = match foretold {
-        Some(sum) => format!("{sum} by the end of the window at its average pace so far"),
+        Some(sum) => format!("{} by the end of the window at its average pace so far", why.unit.of(*sum)),
         None => seen.join(" and "),
     };
     Some(format!("{measure}: {seen}"))
@@ -131,7 +160,7 @@ pub fn trigger_in_words(cause: &Cause) -> Option<String> {
 /// What the spend of a breaker comes to per hour, in words; also where that is not known.
 #[must_use]
 pub fn burn_in_words(why: &Why) -> String {
-    why.burn.map_or_else(|| "its cost per hour is not known yet".to_owned(), |burn| burn.to_string())
+    why.burn.map_or_else(|| "its cost per hour is not known yet".to_owned(), |burn| burn.in_unit(why.unit))
 }
 
 fn write_kind(text: &mut String, Decision { kind, why, .. }: &Decision) -> std::fmt::Result {
@@ -152,7 +181,28 @@ fn write_kind(text: &mut String, Decision { kind, why, .. }: &Decision) -> std::
             line(text, "detail", detail)?;
             if to.runs_on() { line(text, "burn", &burn_in_words(why)) } else { Ok(()) }
         }
+        DecisionKind::Idle { found, more, targets, left, not_armed } => {
+            line(text, "worth", &format!("{} per hour{}", why.sum, unpriced_in_words(why.unpriced)))?;
+            line(text, "rule", &format!("{} of rules {}", why.place, why.rules))?;
+            for finding in found {
+                line(text, "idle", &finding_in_words(finding))?;
+            }
+            write_more(text, *more)?;
+            write_targets(text, targets)?;
+            for (target, because) in left {
+                line(text, "left", &format!("{target}: {because}"))?;
+            }
+            not_armed.iter().try_for_each(|what| line(text, "would", what))
+        }
+        DecisionKind::Packable { plan, more, not_armed } => {
+            line(text, "saves", &format!("{} per hour", why.sum))?;
+            line(text, "rule", &format!("{} of rules {}", why.place, why.rules))?;
+            write_plan(text, plan)?;
+            write_more(text, *more)?;
+            not_armed.iter().try_for_each(|what| line(text, "would", what))
+        }
         DecisionKind::Page { detail, .. } => line(text, "detail", detail),
+        DecisionKind::Spot(spot) => write_spot(text, spot),
         DecisionKind::Commanded { refused: Some(because), .. } => line(text, "refused", because),
         DecisionKind::Warned { .. }
         | DecisionKind::WarnedBy { .. }
@@ -160,6 +210,50 @@ fn write_kind(text: &mut String, Decision { kind, why, .. }: &Decision) -> std::
         | DecisionKind::BreachedAfterClose
         | DecisionKind::Commanded { refused: None, .. } => Ok(()),
     }
+}
+
+fn unpriced_in_words(unpriced: u64) -> String {
+    if unpriced > 0 { format!(", and {unpriced} without a price") } else { String::new() }
+}
+
+/// One finding: what, on which nodes, by which evidence, worth what.
+#[must_use]
+pub fn finding_in_words(finding: &Finding) -> String {
+    let worth = finding.worth.map_or("not known".to_owned(), |worth| format!("{worth} per hour"));
+    let nodes = if finding.nodes.is_empty() { "no node".to_owned() } else { finding.nodes.join(", ") };
+    format!("{} on {nodes}: {}; worth {worth}", finding.target, finding.verdict)
+}
+
+fn write_more(text: &mut String, more: u32) -> std::fmt::Result {
+    if more > 0 { line(text, "more", &format!("{more} that are not listed")) } else { Ok(()) }
+}
+
+fn write_plan(text: &mut String, plan: &Plan) -> std::fmt::Result {
+    for vacated in &plan.vacated {
+        let share = vacated.allocation;
+        line(text, "empty", &format!("{}, {share} in use, saves {} per hour", vacated.node, vacated.saving))?;
+        for one in &vacated.moves {
+            line(text, "move", &format!("{} to {}", one.pod, one.to))?;
+        }
+    }
+    plan.left.iter().try_for_each(|left| line(text, "left", &format!("{}: {}", left.node, left.because)))
+}
+
+fn write_spot(text: &mut String, spot: &SpotDecision) -> std::fmt::Result {
+    let notice = &spot.notice;
+    let pool = if spot.pool.is_empty() { "unknown" } else { &*spot.pool };
+    line(text, "instance", &format!("{} in {}, pool {pool}", notice.instance, notice.region))?;
+    line(text, "event", &format!("{} of {}", notice.event, notice.at))?;
+    if let Some(deadline) = notice.deadline() {
+        line(text, "deadline", &deadline.to_string())?;
+    }
+    for step in &spot.plan.steps {
+        line(text, "would", &step.in_words())?;
+    }
+    for left in &spot.plan.left {
+        line(text, "left", &format!("{}: {}", left.act, left.because))?;
+    }
+    Ok(())
 }
 
 fn write_targets(text: &mut String, targets: &[ObjectKey]) -> std::fmt::Result {

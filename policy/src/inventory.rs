@@ -11,6 +11,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::time::Timestamp;
 
+mod fleet;
+
+pub use fleet::{
+    DisruptionBudget, Node, Pod, PodKey, Requirement, RequirementOperator, Resources, Taint, TaintEffect,
+    Toleration,
+};
+
 /// Kind of object that we know how to hold or to watch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum ObjectKind {
@@ -138,6 +145,33 @@ pub enum InventoryChange {
     Gone(ObjectKey),
     /// A fresh list: this is all there is of every kind.
     Snapshot(Inventory),
+    /// A node is there.
+    Node(Box<str>, Node),
+    /// A node is gone.
+    NodeGone(Box<str>),
+    /// A pod is there.
+    Pod(PodKey, Box<Pod>),
+    /// A pod is gone, or over.
+    PodGone(PodKey),
+    /// A PodDisruptionBudget is there.
+    DisruptionBudget(PodKey, DisruptionBudget),
+    /// A PodDisruptionBudget is gone.
+    DisruptionBudgetGone(PodKey),
+}
+
+impl InventoryChange {
+    /// Whether a selector of targets may come to something else by it.
+    #[must_use]
+    pub const fn is_of_targets(&self) -> bool {
+        matches!(
+            self,
+            Self::Namespace(..)
+                | Self::NamespaceGone(_)
+                | Self::ScaledObject(..)
+                | Self::Gone(_)
+                | Self::Snapshot(_)
+        )
+    }
 }
 
 /// All that exists to act on.
@@ -152,6 +186,12 @@ pub struct Inventory {
     /// When the cluster was last heard (list, event or bookmark). Older than 120 s is stale, and nothing
     /// acts on it.
     pub heard_at: Option<Timestamp>,
+    /// By name.
+    pub nodes: BTreeMap<Box<str>, Node>,
+    /// Pods that are not over, by name.
+    pub pods: BTreeMap<PodKey, Pod>,
+    /// By name.
+    pub disruption_budgets: BTreeMap<PodKey, DisruptionBudget>,
 }
 
 impl Inventory {
@@ -177,6 +217,24 @@ impl Inventory {
             }
             InventoryChange::Snapshot(inventory) => {
                 *self = Self { heard_at: Some(at), ..inventory };
+            }
+            InventoryChange::Node(name, node) => {
+                self.nodes.insert(name, node);
+            }
+            InventoryChange::NodeGone(name) => {
+                self.nodes.remove(&name);
+            }
+            InventoryChange::Pod(key, pod) => {
+                self.pods.insert(key, *pod);
+            }
+            InventoryChange::PodGone(key) => {
+                self.pods.remove(&key);
+            }
+            InventoryChange::DisruptionBudget(key, budget) => {
+                self.disruption_budgets.insert(key, budget);
+            }
+            InventoryChange::DisruptionBudgetGone(key) => {
+                self.disruption_budgets.remove(&key);
             }
         }
     }

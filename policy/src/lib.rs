@@ -31,17 +31,24 @@ pub mod attribution;
 pub mod breaker;
 #[deny(clippy::arithmetic_side_effects)]
 pub mod burn;
+#[deny(clippy::arithmetic_side_effects)]
+pub mod consolidate;
 pub mod decision;
 pub mod engine;
 pub mod explain;
 pub mod fact;
+pub mod gpu;
 pub mod id;
+#[deny(clippy::arithmetic_side_effects)]
+pub mod idle;
 pub mod inventory;
 pub mod ledger;
 pub mod money;
 pub mod page;
 pub mod price;
 pub mod rule;
+pub mod spot;
 pub mod subject;
 pub mod time;
+pub mod trial;
 pub mod window;

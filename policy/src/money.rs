@@ -9,11 +9,13 @@
 //! unit, with another currency or with more digits than fit is refused, never guessed.
 
 mod text;
+mod unit;
 mod units;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 pub use text::MoneyError;
+pub use unit::{Measured, Unit};
 pub use units::{HourRate, Percent, TokenRate};
 
 /// An amount of money in pico-dollars (10⁻¹² USD). Negative only as a correction or a difference.

@@ -25,4 +25,6 @@ pub enum PageTopic {
     SourceHeard,
     /// A budget cannot tell whether it counts some charges.
     Unjudged,
+    /// Budgets may do more from now on: their first days are over.
+    FirstDays,
 }

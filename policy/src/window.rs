@@ -2,10 +2,13 @@
 //!
 //! A calendar window is found by walking to its first local day and asking the time zone what instant
 //! that is. Where a local midnight does not exist (clocks go forward over it) the window begins at the
-//! first instant of that day; where it exists twice, at the earlier one. So windows of one zone never
-//! overlap and leave no gap.
+//! first instant of that day; where it exists twice, at the earlier one; and a day that has begun goes on where
+//! clocks go back over its midnight. So windows of one zone never overlap and leave no gap.
 
-use chrono::{Datelike, Days, Months, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Timelike};
+use chrono::{
+    DateTime, Datelike, Days, Months, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeDelta, TimeZone,
+    Timelike,
+};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
@@ -51,18 +54,46 @@ fn calendar(unit: CalendarUnit, zone: Tz, fiscal_start: u8, at: Timestamp) -> Wi
     let Some(utc) = at.to_utc() else { return Window::ALWAYS };
     let local = utc.with_timezone(&zone);
     if unit == CalendarUnit::Hour {
-        return hour(at, local.minute(), local.second());
+        return hour(zone, at, &local);
     }
+    let between = |(first, next)| Window { start: start_of(zone, first), end: start_of(zone, next) };
     let (first, next) = days(unit, fiscal_start, local.date_naive());
-    Window { start: start_of(zone, first), end: start_of(zone, next) }
+    let window = between((first, next));
+    match at < window.end {
+        true => window,
+        false => between(days(unit, fiscal_start, next)), // clocks went back over the midnight that ended it
+    }
 }
 
-/// An hour window lasts from one full local hour to the next. It is found in elapsed time, so the hour
-/// that clocks repeat in autumn is two windows of an hour each, not one of two.
-fn hour(at: Timestamp, minute: u32, second: u32) -> Window {
-    let into = i64::from(minute) * 60_000 + i64::from(second) * 1_000 + at.millis().rem_euclid(1_000);
+/// An hour window lasts from one full local hour to the next, or to where the clocks change. It is found in
+/// elapsed time, so the hour that clocks repeat in autumn is two windows of an hour each, not one of two; and
+/// where they change by half an hour, the half that is repeated or left over is a window of its own.
+fn hour(zone: Tz, at: Timestamp, local: &DateTime<Tz>) -> Window {
+    let into = i64::from(local.minute()) * 60_000
+        + i64::from(local.second()) * 1_000
+        + at.millis().rem_euclid(1_000);
     let start = at.minus(Span::from_millis(into));
-    Window { start, end: start.plus(Span::from_hours(1)) }
+    let end = start.plus(Span::from_hours(1));
+    let last = end.minus(Span::from_millis(1));
+    Window { start: change(zone, start, at).unwrap_or(start), end: change(zone, at, last).unwrap_or(end) }
+}
+
+/// When the clocks of a zone change after `from`, up to `to`; the two are within an hour.
+fn change(zone: Tz, from: Timestamp, to: Timestamp) -> Option<Timestamp> {
+    let ahead = |millis: i64| {
+        let utc = Timestamp::from_millis(millis).to_utc()?.naive_utc();
+        Some(zone.offset_from_utc_datetime(&utc).fix().local_minus_utc())
+    };
+    let (mut before, mut after) = (from.millis(), to.millis());
+    let first = ahead(before)?;
+    if ahead(after)? == first {
+        return None;
+    }
+    while after - before > 1 {
+        let middle = before + (after - before) / 2;
+        if ahead(middle)? == first { before = middle } else { after = middle }
+    }
+    Some(Timestamp::from_millis(after))
 }
 
 /// First local day of the unit around `day`, and first day after it.

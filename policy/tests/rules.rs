@@ -1,12 +1,14 @@
 //! What valid rule files come to.
 
 use chrono_tz::Tz;
+use policy::gpu::Signal;
 use policy::inventory::ObjectKey;
 use policy::money::{Money, Percent};
 use policy::price::PriceBook;
 use policy::rule::{
-    Act, CalendarUnit, ChargeKind, Compiled, Mode, OnStale, Receiver, RestoreWhen, RuleSet, SecretRef,
-    SourceFile, Template, Test, WindowSpec, compile,
+    Act, CalendarUnit, ChargeKind, Compiled, FirstDays, FreezeWhen, IdleAct, Mode, OnStale, ProtectedKind,
+    Receiver, RestoreWhen, RuleSet, SecretRef, SourceFile, SpotAct, SpotTrigger, Template, Test, WindowSpec,
+    compile,
 };
 use policy::time::{Span, Timestamp};
 
@@ -168,6 +170,61 @@ fn a_guardrail_adds_to_the_built_in_protections_and_of_two_caps_the_stricter_hol
 }
 
 #[test]
+fn a_guardrail_says_when_nothing_is_stopped_who_may_approve_and_what_is_new() {
+    let rail = whole().guardrail;
+    assert_eq!((rail.targets_over, rail.protected_kinds), (Some(5), vec![ProtectedKind::StatefulSet]));
+    let approvers = rail.approvers.unwrap();
+    assert_eq!(approvers.named, ["finops-leads".into(), "uid:0".into()]);
+    assert_eq!(approvers.actors, ["night-shift".into(), "uid:0".into(), "uid:1000".into()]);
+    assert_eq!(rail.first_days, Some(FirstDays { mode: Mode::Observe, length: Span::from_hours(14 * 24) }));
+    let at = |text: &str| Timestamp::parse_rfc3339(text).unwrap();
+    let [weekly, year, evening] = rail.freeze.as_slice() else { panic!("{:?}", rail.freeze) };
+    assert_eq!(
+        weekly.when,
+        FreezeWhen::Weekly {
+            days: vec![0, 1, 2, 3, 4],
+            from: 9 * 60,
+            until: 17 * 60 + 30,
+            timezone: Tz::Europe__Berlin
+        }
+    );
+    // From the first to the last midnight of its days in New York, five hours behind.
+    let (from, until) = (at("2026-12-20T05:00:00Z"), at("2027-01-05T05:00:00Z"));
+    assert_eq!(year.when, FreezeWhen::Once { from, until });
+    assert_eq!(year.because.as_deref(), Some("end of the year"));
+    let (from, until) = (at("2026-12-10T18:00:00Z"), at("2026-12-10T22:00:00Z"));
+    assert_eq!(evening.when, FreezeWhen::Once { from, until });
+}
+
+#[test]
+fn of_two_documents_the_stricter_question_holds_and_their_freezes_add_up() {
+    let other = "apiVersion: breakerbox.dev/v1alpha1\nkind: Guardrail\nmetadata: {name: other}\nspec:\n  \
+                 approval: {targetsOver: 3, from: [leads]}\n  groups: {leads: [\"uid:1000\", ann]}\n  \
+                 firstDays: approve\n  freeze: [{days: [Sun], timezone: UTC}]\n";
+    let rail = compiled(&[("whole.yaml", WHOLE), ("other.yaml", other)]).rules.guardrail;
+    assert_eq!((rail.targets_over, rail.freeze.len()), (Some(3), 4));
+    assert_eq!(rail.approvers.unwrap().actors, ["uid:1000".into()], "whom both name");
+    assert_eq!(rail.first_days, Some(FirstDays { mode: Mode::Observe, length: Span::from_hours(14 * 24) }));
+}
+
+#[test]
+fn a_spot_policy_says_on_what_and_does_what_is_written_in_that_order() {
+    let rules = whole();
+    let [policy] = rules.spot.as_slice() else { panic!("{:?}", rules.spot) };
+    use SpotTrigger::{CapacityReservation, Interruption, Rebalance};
+    assert_eq!(policy.on, [Interruption, Rebalance, CapacityReservation]);
+    assert_eq!((policy.mode, policy.nodepools.len()), (Mode::Alert, 2));
+    assert!(policy.is_for("rebalance", "gpu-a") && !policy.is_for("rebalance", "cpu"));
+    let acts: Vec<&str> = policy.then.iter().map(SpotAct::word).collect();
+    assert_eq!(acts, ["cordon", "drain", "notify", "checkpoint"]);
+    let SpotAct::Checkpoint { matching, before, .. } = &policy.then[3] else { unreachable!() };
+    assert_eq!(
+        (matching.as_slice(), *before),
+        ([("app".into(), "train".into())].as_slice(), Span::from_secs(100))
+    );
+}
+
+#[test]
 fn prices_and_profiles_reach_the_book() {
     let rules = whole();
     assert_eq!(rules.prices.name, "negotiated");
@@ -175,6 +232,32 @@ fn prices_and_profiles_reach_the_book() {
     assert_eq!(rules.prices.spot_share, Some(percent("35%")));
     let book = PriceBook::embedded().with_overrides(&rules.prices).unwrap();
     assert!(book.id().contains("negotiated"), "{}", book.id());
+}
+
+#[test]
+fn an_idle_policy_has_all_that_was_written() {
+    let rules = whole();
+    let [idle, pack] = rules.idle.as_slice() else { panic!("{} idle policies", rules.idle.len()) };
+    assert_eq!((&*idle.name, idle.mode), ("gpu-idle", Mode::Approve));
+    assert_eq!(idle.select.nodepools, ["gpu-*".into()]);
+    assert_eq!(idle.select.instance_types, ["p4d.24xlarge".into(), "g5.*".into()]);
+    assert_eq!(idle.select.labels["team"], "ml".into());
+    let when = idle.idle_when.as_ref().unwrap();
+    let below = [(Signal::GpuUtil, "5%"), (Signal::SmActive, "2%"), (Signal::PowerDraw, "30%")];
+    assert_eq!(when.below, below.map(|(signal, share)| (signal, percent(share))).into());
+    assert!(when.no_requests);
+    assert_eq!((when.window, when.samples), (Span::from_mins(30), percent("95%")));
+    let line = usize::try_from(when.place.line).unwrap();
+    assert!(WHOLE.lines().nth(line - 1).unwrap().contains("idleWhen"), "{}", when.place);
+    assert_eq!(idle.worth_at_least, Some("1 USD per hour".parse().unwrap()));
+    let words: Vec<&str> = idle.then.iter().map(IdleAct::word).collect();
+    assert_eq!(words, ["notify", "pauseScaledObjects", "cordon", "reclaim"]);
+    assert!(
+        matches!(&idle.then[0], IdleAct::Notify { ack_for: Some(span), .. } if *span == Span::from_hours(4))
+    );
+    assert!(matches!(&idle.then[1], IdleAct::PauseScaledObjects { except, .. } if except.len() == 1));
+    assert_eq!(pack.pack.as_ref().unwrap().allocation_below, percent("50%"));
+    assert!(pack.idle_when.is_none() && pack.select.all && pack.mode == Mode::Observe);
 }
 
 #[test]

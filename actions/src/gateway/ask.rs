@@ -73,6 +73,10 @@ impl Gateway {
         if let Some(why) = self.live.frozen() {
             return FreezeSeen::Frozen(why);
         }
+        // The engine may have ordered a moment before the window began.
+        if let Some(frozen) = self.live.guardrail().frozen(self.now()) {
+            return FreezeSeen::Frozen(format!("by the rules {frozen}"));
+        }
         match self.read_freeze().await {
             // The switch may have been turned while the marker was read.
             FreezeSeen::None => self.live.frozen().map_or(FreezeSeen::None, FreezeSeen::Frozen),

@@ -47,7 +47,7 @@ pub(super) fn tell(scene: &Scene<'_>, target: &ObjectKey, to: HoldState, detail:
         HoldState::Released => (given_back(scene, target, detail), Vec::new(), Vec::new(), false),
     };
     if to.runs_on() {
-        lines.push(words::costs(scene.who, scene.notice.decision.why.burn));
+        lines.push(words::costs(scene.who, &scene.notice.decision.why));
     }
     if !detail.is_empty() {
         lines.insert(0, format!("{target}: {detail}."));

@@ -13,6 +13,7 @@ mod connect;
 mod error;
 mod fit;
 mod held;
+mod idle;
 mod log;
 mod message;
 mod patience;
@@ -21,6 +22,7 @@ mod render;
 mod scene;
 mod secret;
 pub mod slack;
+mod spot;
 mod visible;
 pub mod webhook;
 mod words;
@@ -306,7 +308,10 @@ fn takes_edits(notice: &Notice) -> bool {
         | DecisionKind::Arming { .. }
         | DecisionKind::BreachedAfterClose
         | DecisionKind::Commanded { .. }
-        | DecisionKind::Page { .. } => false,
+        | DecisionKind::Idle { .. }
+        | DecisionKind::Packable { .. }
+        | DecisionKind::Page { .. }
+        | DecisionKind::Spot(_) => false,
     }
 }
 

@@ -9,12 +9,13 @@ use policy::decision::{Decision, DecisionKind, HoldState, Notice};
 use policy::fact::{GuardAnswer, GuardCheck};
 use policy::inventory::ObjectKey;
 use policy::page::PageTopic;
-use policy::rule::{Budget, Mode};
+use policy::rule::{Budget, FROZEN_BY_RULES, Mode};
 
 use super::held;
+use super::idle::{self, is_about_money};
 use super::message::{Action, Field, Message, Standing, TargetLine};
 use super::scene::{Scene, Told, action, give_back};
-use super::words;
+use super::{spot, words};
 
 /// Charges that a message lists.
 const CHARGES: usize = 3;
@@ -27,14 +28,18 @@ const CHARGES: usize = 3;
 pub fn render(notice: &Notice, budget: Option<&Budget>, repeat: bool) -> Message {
     let decision = &notice.decision;
     let (who, name) = words::who(decision.why.breaker.as_ref());
-    let spent = format!("{} ({name})", words::spent(&decision.why, budget));
+    let spent = match idle::is_of_idle(decision) {
+        true => idle::worth(decision),
+        false => format!("{} ({name})", words::spent(&decision.why, budget)),
+    };
     let scene = Scene { notice, budget, who, spent };
     let mut told = tell(&scene);
-    let about_money = !matches!(decision.kind, DecisionKind::Page { .. }) && decision.why.breaker.is_some();
+    let about_money = is_about_money(decision) && !matches!(decision.kind, DecisionKind::Spot(_));
     if about_money {
         told.lines.extend(doubts(decision));
     }
     told.actions.push(why_command(decision));
+    let unit = decision.why.unit;
     let charges = decision.why.largest.iter().take(CHARGES);
     Message {
         title: told.title,
@@ -42,7 +47,9 @@ pub fn render(notice: &Notice, budget: Option<&Budget>, repeat: bool) -> Message
         lines: told.lines,
         fields: if about_money { fields(&scene, told.stops) } else { Vec::new() },
         targets: told.targets,
-        charges: charges.map(|c| format!("{} at {} ({})", c.amount, c.occurred_at, c.fact)).collect(),
+        charges: charges
+            .map(|c| format!("{} at {} ({})", unit.of(c.amount), c.occurred_at, c.fact))
+            .collect(),
         actions: told.actions,
         footer: footer(decision),
         repeat,
@@ -83,20 +90,25 @@ fn tell(scene: &Scene<'_>) -> Told {
         },
         DecisionKind::Hold { target, to, detail, .. } => held::tell(scene, target, *to, detail),
         DecisionKind::Commanded { what, refused } => commanded(scene, what, refused.as_deref()),
+        DecisionKind::Idle { found, more, targets, left, not_armed } => {
+            idle::found(scene, found, *more, targets, left, not_armed)
+        }
+        DecisionKind::Packable { plan, more, not_armed } => idle::packable(scene, plan, *more, not_armed),
         DecisionKind::Page { topic, detail } => page(*topic, detail),
+        DecisionKind::Spot(decided) => spot::tell(scene, decided),
     }
 }
 
 /// What a trigger saw, where one is why.
 fn triggered(scene: &Scene<'_>) -> Vec<String> {
-    let saw = policy::explain::trigger_in_words(&scene.notice.decision.why.cause);
+    let saw = policy::explain::trigger_in_words(&scene.notice.decision.why);
     saw.map(|saw| format!("Seen: {saw}.")).into_iter().collect()
 }
 
 fn closed(scene: &Scene<'_>) -> String {
     let why = &scene.notice.decision.why;
     let (_, name) = words::who(why.breaker.as_ref());
-    format!("spent {} of {} ({name})", why.sum, why.limit)
+    format!("spent {} of {} ({name})", why.unit.of(why.sum), why.unit.of(why.limit))
 }
 
 fn arming(scene: &Scene<'_>, cause: policy::decision::ArmingCause) -> Told {
@@ -164,8 +176,8 @@ fn tripped(scene: &Scene<'_>, targets: &[ObjectKey], left: &[(ObjectKey, String)
 fn withheld(scene: &Scene<'_>, targets: &[ObjectKey], answers: &[GuardAnswer]) -> Told {
     let id = scene.notice.decision.id;
     let noes: Vec<&GuardAnswer> = answers.iter().filter(|a| !a.pass).collect();
-    let asks =
-        noes.iter().any(|a| a.check == GuardCheck::Mode) && scene.notice.decision.mode == Mode::Approve;
+    let asks = noes.iter().any(|a| matches!(a.check, GuardCheck::Mode | GuardCheck::Approval))
+        && scene.notice.decision.mode == Mode::Approve;
     let title = if asks {
         format!("{} waits for a person's yes: {}", scene.who, scene.spent)
     } else {
@@ -184,17 +196,24 @@ fn withheld(scene: &Scene<'_>, targets: &[ObjectKey], answers: &[GuardAnswer]) -
         .collect();
     shown.extend(scene.held().into_iter().filter(|line| !targets.contains(&line.target)));
     let mut actions: Vec<Action> =
-        noes.iter().map(|a| way_round(a.check, asks, format!("breakerbox approve {id}"))).collect();
+        noes.iter().map(|a| way_round(a, asks, format!("breakerbox approve {id}"))).collect();
     actions.dedup();
-    actions.push(forgive_command(scene));
+    if !idle::is_of_idle(&scene.notice.decision) {
+        actions.push(forgive_command(scene));
+    }
     Told { title, lines, targets: shown, actions, stops: false }
 }
 
 /// What gets round a guard that said no.
-fn way_round(check: GuardCheck, asks: bool, approve: String) -> Action {
-    match check {
-        GuardCheck::Mode if asks => action("stop them", approve),
+fn way_round(answer: &GuardAnswer, asks: bool, approve: String) -> Action {
+    // What the rules freeze, no command ends.
+    let by_rules = answer.detail.starts_with(FROZEN_BY_RULES);
+    match answer.check {
+        GuardCheck::Mode | GuardCheck::Approval if asks => action("stop them", approve),
         GuardCheck::BlastRadius => action("stop them although they are many", approve),
+        GuardCheck::Freeze if by_rules => {
+            action("see when it ends and the next begins", "breakerbox status".to_owned())
+        }
         GuardCheck::Freeze => action("end the freeze", "breakerbox unfreeze".to_owned()),
         GuardCheck::Clock => clock_command(),
         _ => action("see what stands in the way", "breakerbox status".to_owned()),
@@ -267,8 +286,8 @@ fn fields(scene: &Scene<'_>, stops: bool) -> Vec<Field> {
     let mut fields = Vec::new();
     let mut put = |name: &'static str, value: String| fields.push(Field { name, value });
     let share = words::share(why.sum, why.limit).map_or(String::new(), |s| format!(" ({s} of the limit)"));
-    put("Spent", format!("{}{share} in {} charge(s)", why.sum, why.facts));
-    put("Limit", why.limit.to_string());
+    put("Spent", format!("{}{share} in {} charge(s)", why.unit.of(why.sum), why.facts));
+    put("Limit", why.unit.of(why.limit).to_string());
     if let Some(breaker) = &why.breaker {
         put("Window", words::window(breaker, scene.budget));
         if stops {

@@ -3,7 +3,6 @@
 //! Times are UTC and whole: a message is read in another place and on another day than it was written.
 //! A state is never called by a better name than the proof allows: only `Verified` reads as stopped.
 
-use policy::burn::Burn;
 use policy::decision::{ArmingCause, BreakerRef, HoldState, ReleaseCause, Times, Why};
 use policy::money::Money;
 use policy::page::PageTopic;
@@ -102,13 +101,13 @@ pub(super) fn share(sum: Money, limit: Money) -> Option<String> {
 
 /// "spent 50.12 USD of 50.00 USD today".
 pub(super) fn spent(why: &Why, budget: Option<&Budget>) -> String {
-    format!("spent {} of {} {}", why.sum, why.limit, over_what(budget))
+    format!("spent {} of {} {}", why.unit.of(why.sum), why.unit.of(why.limit), over_what(budget))
 }
 
 /// What running on costs, with the span that it was measured over.
-pub(super) fn costs(who: &str, burn: Option<Burn>) -> String {
-    match burn {
-        Some(burn) => format!("{who} costs {burn}."),
+pub(super) fn costs(who: &str, why: &Why) -> String {
+    match why.burn {
+        Some(burn) => format!("{who} costs {}.", burn.in_unit(why.unit)),
         None => format!("What {who} costs per hour is not known yet."),
     }
 }
@@ -140,8 +139,10 @@ pub(super) fn ended_by(cause: &ReleaseCause) -> String {
     match cause {
         ReleaseCause::WindowRolled => "its window ended".to_owned(),
         ReleaseCause::FellBelow => "its spend fell below the mark of its rule".to_owned(),
+        ReleaseCause::SourceHeard => "its source is heard again".to_owned(),
         ReleaseCause::Reset(actor) => format!("reset by {actor}"),
         ReleaseCause::Person(actor) => format!("released by {actor}"),
+        ReleaseCause::Wanted(seen) => seen.clone(),
     }
 }
 
@@ -171,6 +172,7 @@ pub(super) const fn topic(topic: PageTopic) -> &'static str {
         PageTopic::Posture => "the daemon may do less than it was configured to do",
         PageTopic::SourceHeard => "a source that was silent is heard again",
         PageTopic::Unjudged => "a budget cannot tell whether it counts some charges, and does not count them",
+        PageTopic::FirstDays => "budgets may do more from now on",
     }
 }
 
@@ -187,6 +189,7 @@ pub(super) const fn topic_word(topic: PageTopic) -> &'static str {
         PageTopic::Posture => "posture",
         PageTopic::SourceHeard => "source-heard",
         PageTopic::Unjudged => "unjudged",
+        PageTopic::FirstDays => "first-days",
     }
 }
 

@@ -1,19 +1,22 @@
 //! Every kind of notice that the engine can send, each with a name: the goldens' input.
 
 use policy::burn::{Basis, Burn};
+use policy::consolidate::{Move, Plan, Vacated};
 use policy::decision::{
     ArmingCause, BreakerRef, Cause, Decision, DecisionKind, HoldState, LargeCharge, Notice, ReleaseCause,
-    Severity, Times, Why,
+    Severity, SpotDecision, Times, Why,
 };
 use policy::fact::{GuardAnswer, GuardCheck};
 use policy::id::{DecisionId, OrderId};
-use policy::inventory::ObjectKey;
+use policy::idle::{Evidence, Finding, Target, Verdict};
+use policy::inventory::{ObjectKey, ObjectKind, PodKey};
 use policy::money::{Money, Percent};
 use policy::page::PageTopic;
 use policy::rule::{
     Act, Budget, CalendarUnit, Limit, Measure, Mode, OnStale, Place, Restore, RestoreWhen, Selector,
     WindowSpec,
 };
+use policy::spot::{self, Left, Loss, SpotKind, SpotNotice, Step};
 use policy::time::{Span, Timestamp};
 
 /// A notice, the rule it came from, and what its golden is called.
@@ -48,7 +51,7 @@ pub fn budget(window: WindowSpec, when: RestoreWhen, mode: Mode) -> Budget {
         place: place(1),
         select: Selector { all: true, ..Selector::default() },
         per_each: vec!["tenant".into()],
-        limit: Limit { amount: usd("50"), overrides: Vec::new() },
+        limit: Limit::usd(usd("50")),
         window,
         within: None,
         warn_at: vec!["80%".parse().unwrap()],
@@ -57,11 +60,13 @@ pub fn budget(window: WindowSpec, when: RestoreWhen, mode: Mode) -> Budget {
         grace: Span::ZERO,
         on_warn: Vec::new(),
         on_trip: vec![Act::Notify { route: "oncall".into(), place: place(14) }],
-        restore: Restore { when, min_hold: Span::from_mins(10), max_trips_per_window: 2 },
+        restore: Restore { when, min_hold: Span::from_mins(10), max_trips_per_window: 2, waves: None },
         on_stale: OnStale::Keep,
         mode,
         triggers: Vec::new(),
         spans: Vec::new(),
+        carve_out: false,
+        on_unpriced: policy::rule::OnUnpriced::Alert,
     }
 }
 
@@ -96,6 +101,7 @@ fn why(sum: &str) -> Why {
         occurred_at: Some(at("12:00:01.200")),
         note: String::new(),
         cause: Cause::Sum,
+        unit: policy::money::Unit::Usd,
     }
 }
 
@@ -161,8 +167,114 @@ pub fn all() -> Vec<Scene> {
     scenes.extend(withheld());
     scenes.extend(holds());
     scenes.extend(pages());
+    scenes.extend(idle());
+    scenes.extend(spot());
     scenes.push(extreme());
     scenes
+}
+
+/// What an idle policy tells.
+fn idle() -> Vec<Scene> {
+    let workload = |name: &str| Target::Workload(ObjectKey { kind: ObjectKind::Deployment, ..object(name) });
+    let finding = |name: &str, worth: Option<&str>| Finding {
+        target: workload(name),
+        verdict: Verdict::Idle(Evidence { gpus: 2, samples: 58, expected: 60 }),
+        worth: worth.map(usd),
+        nodes: vec!["ip-10-0-1-7".into()],
+    };
+    let found = DecisionKind::Idle {
+        found: vec![finding("agent", Some("12.5")), finding("worker", None)],
+        more: 0,
+        targets: vec![object("agent")],
+        left: vec![(object("worker"), "label tier=critical protects it".to_owned())],
+        not_armed: vec!["cordon ip-10-0-1-7: not armed yet".to_owned()],
+    };
+    let moved = |pod: &str| Move { pod: PodKey::new("acme-agents", pod), to: "ip-10-0-1-9".into() };
+    let plan = Plan {
+        vacated: vec![Vacated {
+            node: "ip-10-0-1-7".into(),
+            allocation: "25%".parse().unwrap(),
+            saving: usd("12.5"),
+            moves: vec![moved("agent-0"), moved("agent-1")],
+        }],
+        saving: usd("12.5"),
+        left: Vec::new(),
+    };
+    let packable = DecisionKind::Packable { plan, more: 0, not_armed: Vec::new() };
+    let detail = "mode `approve` waits for a person until 2026-11-20T12:15:02Z".to_owned();
+    let asked = DecisionKind::Withheld {
+        targets: vec![object("agent")],
+        answers: vec![GuardAnswer { check: GuardCheck::Mode, pass: false, detail }],
+    };
+    let wanted = "somebody raised it to 1: somebody wants it, and it is left alone for 1d".to_owned();
+    let back = DecisionKind::Released { cause: ReleaseCause::Wanted(wanted), targets: vec![object("agent")] };
+    let kinds = [
+        ("idle-found", found, Severity::Warning, Mode::Enforce),
+        ("idle-packable", packable, Severity::Info, Mode::Alert),
+        ("idle-withheld", asked, Severity::Critical, Mode::Approve),
+        ("idle-wanted", back, Severity::Info, Mode::Enforce),
+    ];
+    let told = |(name, kind, severity, mode)| {
+        let mut told = notice(kind, severity, "12.5");
+        let why = &mut told.decision.why;
+        (why.limit, why.burn, why.occurred_at) = (Money::ZERO, None, None);
+        why.largest.clear();
+        why.breaker =
+            Some(BreakerRef { name: "idle:gpu-idle".into(), start: at("12:00:02"), end: at("12:00:02") });
+        told.decision.mode = mode;
+        if name == "idle-wanted" {
+            told.targets = vec![(object("agent"), HoldState::Restoring)];
+        }
+        Scene { budget: None, ..scene(name, told) }
+    };
+    kinds.into_iter().map(told).collect()
+}
+
+/// What AWS takes away: with a deadline and somebody else who drains, and without one.
+fn spot() -> Vec<Scene> {
+    let step = |act: &str| Left { act: act.into(), because: "Karpenter looks after this node".into() };
+    let save = Step::Checkpoint { matching: vec![("app".into(), "train".into())], at: at("12:00:30") };
+    let warned = spot::Plan { steps: vec![save], left: vec![step("cordon"), step("drain")] };
+    let kinds = [
+        ("spot-interruption", SpotKind::Interruption(Loss::Terminate), warned, "node-1"),
+        ("spot-hibernation", SpotKind::Interruption(Loss::Hibernate), spot::Plan::default(), ""),
+        (
+            "spot-rebalance",
+            SpotKind::Rebalance,
+            spot::Plan { steps: vec![Step::Cordon], left: vec![] },
+            "node-1",
+        ),
+        ("spot-reservation", SpotKind::CapacityReservation(Loss::Stop), spot::Plan::default(), "node-1"),
+    ];
+    let scenes = kinds.map(|(name, kind, plan, node)| {
+        let severity = if kind == SpotKind::Rebalance { Severity::Info } else { Severity::Warning };
+        let decided = SpotDecision {
+            notice: SpotNotice {
+                event: "1e5527d7-bb36-4607-3370-4164db56a40e".into(),
+                kind,
+                instance: "i-0123456789abcdef0".into(),
+                account: "111122223333".into(),
+                region: "us-east-1".into(),
+                at: at("12:00:00"),
+            },
+            node: node.into(),
+            pool: if node.is_empty() { "".into() } else { "gpu".into() },
+            policy: "spot".into(),
+            plan,
+        };
+        let mut told = notice(DecisionKind::Spot(Box::new(decided)), severity, "0");
+        let now = told.decision.at;
+        told.decision.mode = Mode::Alert;
+        told.decision.why = Why {
+            breaker: Some(BreakerRef { name: "spot/node-1".into(), start: now, end: now }),
+            place: place(30),
+            rules: "5f2c81d0".into(),
+            prices: "bedrock-2026-08".into(),
+            ..Why::default()
+        };
+        Scene { name: name.to_owned(), notice: told, budget: None, repeat: false }
+    });
+    scenes.into()
 }
 
 /// What a burn rate brings: a warning, a question, a stop.
@@ -209,6 +321,7 @@ fn money() -> Vec<Scene> {
     for (name, cause) in [
         ("window-rolled", ReleaseCause::WindowRolled),
         ("fell-below", ReleaseCause::FellBelow),
+        ("source-heard", ReleaseCause::SourceHeard),
         ("reset", ReleaseCause::Reset("uid:1000 (ana)".to_owned())),
         ("person", ReleaseCause::Person("uid:1000 (ana)".to_owned())),
     ] {
@@ -278,12 +391,19 @@ fn withheld() -> Vec<Scene> {
         scene(&format!("withheld-{}-{}", check.word(), mode.word()), notice)
     };
     let asks = "mode `approve` waits for a person until 2026-11-20T12:15:02Z";
+    let many = "6 targets, and more than 5 wait for a yes from finops-leads until 2026-11-20T12:15:02Z \
+                (targetsOver)";
+    let freeze = "frozen by the rules until 2026-11-20T16:30:00Z: trading hours (rail.yaml:6)";
+    let mut by_rules = with(GuardCheck::Freeze, freeze, Mode::Enforce);
+    by_rules.name = "withheld-freeze-by-rules".to_owned();
     let cap = "2 newly stopped targets of this rule in 10m, of 8 it could stop; the cap is 1";
     vec![
         with(GuardCheck::Mode, asks, Mode::Approve),
         with(GuardCheck::Mode, "the daemon may only alert: no Lease", Mode::Alert),
         with(GuardCheck::BlastRadius, cap, Mode::Enforce),
         with(GuardCheck::Freeze, "frozen by uid:1000 (ana) at 2026-11-20T11:00:00Z: deploy", Mode::Enforce),
+        by_rules,
+        with(GuardCheck::Approval, many, Mode::Approve),
         with(GuardCheck::Clock, "the wall clock moved by 2h while 1s passed", Mode::Enforce),
         with(GuardCheck::Inventory, "the cluster was last heard 130s ago", Mode::Enforce),
     ]
@@ -337,7 +457,7 @@ fn holds() -> Vec<Scene> {
 }
 
 /// Every topic.
-pub const TOPICS: [PageTopic; 10] = [
+pub const TOPICS: [PageTopic; 11] = [
     PageTopic::Unpriced,
     PageTopic::SourceStale,
     PageTopic::InventoryStale,
@@ -348,11 +468,13 @@ pub const TOPICS: [PageTopic; 10] = [
     PageTopic::Posture,
     PageTopic::SourceHeard,
     PageTopic::Unjudged,
+    PageTopic::FirstDays,
 ];
 
 pub fn page(topic: PageTopic) -> Notice {
     let detail = "what was seen, and what it means for `acme`".to_owned();
-    let severity = if topic == PageTopic::SourceHeard { Severity::Info } else { Severity::Critical };
+    let good = matches!(topic, PageTopic::SourceHeard | PageTopic::FirstDays);
+    let severity = if good { Severity::Info } else { Severity::Critical };
     let mut page = notice(DecisionKind::Page { topic, detail }, severity, "0");
     let now = page.decision.at;
     page.decision.why = Why {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::args::{Common, Format, RunArgs};
+use crate::clock::{Clock as _, SystemClock};
 use crate::rules::read_folder;
 use crate::wiring;
 
@@ -17,10 +18,12 @@ pub(super) fn run(common: &Common, rules: Option<PathBuf>) -> Outcome {
     match wiring::compile(&files) {
         Ok(compiled) => {
             let (rules, warnings) = (&compiled.rules, compiled.warnings.trim_end());
+            let freezes = rules.guardrail.freezes_in_words(SystemClock::default().read().wall);
             match common.format {
                 Format::Json => ask::json(&serde_json::json!({
                     "ok": true, "rules": rules.id, "files": files.len(),
                     "budgets": rules.budgets.len(), "routes": rules.routes.len(), "warnings": warnings,
+                    "freezes": freezes,
                 }))?,
                 Format::Plain => {
                     anstream::println!("ok\t{}\t{}\t{}", rules.id, files.len(), rules.budgets.len());
@@ -32,6 +35,9 @@ pub(super) fn run(common: &Common, rules: Option<PathBuf>) -> Outcome {
                     rules.routes.len(),
                     rules.id
                 ),
+            }
+            if common.format == Format::Human {
+                freezes.iter().for_each(|freeze| anstream::println!("{freeze}"));
             }
             if !warnings.is_empty() && common.format != Format::Json {
                 anstream::eprintln!("{warnings}");

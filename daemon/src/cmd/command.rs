@@ -24,6 +24,10 @@ pub(super) async fn release(common: &Common, target: String) -> Outcome {
     say(common, &Saying::Release { target }).await
 }
 
+pub(super) async fn ack(common: &Common, object: String) -> Outcome {
+    say(common, &Saying::AckIdle { object }).await
+}
+
 async fn say(common: &Common, saying: &Saying) -> Outcome {
     saying.parse().map_err(|error| Failure::new(WRONG, format!("error: {error}")))?;
     let said: Said = ask::daemon(common)?.post("/v1/commands", saying).await?;

@@ -9,6 +9,7 @@ mod plan;
 mod release;
 mod run;
 mod status;
+mod test;
 
 use std::process::ExitCode;
 
@@ -109,6 +110,7 @@ async fn dispatch(cli: Cli) -> Outcome {
             Ok(DONE)
         }
         Command::Plan(args) => plan::run(&common, &args).await,
+        Command::Test { path, filter } => test::run(&common, path, filter.as_deref()),
         Command::Status => status::run(&common).await,
         Command::Explain { what } => explain::run(&common, &what).await,
         Command::Approve { what } => command::approve(&common, what).await,
@@ -118,6 +120,7 @@ async fn dispatch(cli: Cli) -> Outcome {
         Command::Unfreeze => release::unfreeze(&common).await,
         Command::Release { object: Some(object), .. } => command::release(&common, object).await,
         Command::Release { object: None, .. } => release::all(&common).await,
+        Command::Ack { object } => command::ack(&common, object).await,
         Command::Demo(args) => demo::run(&common, args).await,
         Command::MakeSnapshot { since } => {
             let folder = common.data_dir.as_deref().unwrap_or(std::path::Path::new("."));

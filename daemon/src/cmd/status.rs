@@ -74,6 +74,7 @@ fn head(format: Format, status: &Status) -> String {
         }
     };
     flag("freeze", &status.freeze);
+    flag("freezes", &status.next_freeze);
     flag("clock", &status.clock_doubt);
     if status.disk_low {
         lines.push(("disk", "below its reserve: usage is not taken in".to_owned()));
@@ -131,6 +132,7 @@ mod tests {
             ceiling: text("observe"),
             because: Some(text("no Lease: held by another")),
             freeze: None,
+            next_freeze: Some(text("from x until y (rail.yaml:6)")),
             clock_doubt: None,
             disk_low: false,
             rules: text("r1"),
@@ -148,10 +150,12 @@ mod tests {
                 end: text("b"),
                 facts: 3,
                 burn: None,
+                overshoot: None,
                 unpriced: 0,
                 mode: text("enforce"),
                 trips: 0,
                 detail: None,
+                first_days_until: None,
             }],
             breakers_not_clear: 1,
             breakers_total: 2,
@@ -170,6 +174,7 @@ mod tests {
     fn people_get_headings_and_shells_get_tabs() {
         let human = render(Format::Human, &status());
         assert!(human.contains("may     observe (held back: no Lease: held by another)\n"), "{human}");
+        assert!(human.contains("freezes from x until y (rail.yaml:6)\n"), "{human}");
         assert!(human.contains("1 of 2 breaker(s) not clear"), "{human}");
         assert!(human.contains("BREAKER") && human.contains("82%"), "{human}");
         let plain = render(Format::Plain, &status());

@@ -54,6 +54,11 @@ pub enum Saying {
     },
     /// Freeze, then give everything back.
     ReleaseAll {},
+    /// It may be idle, as long as the rules let such a word hold.
+    AckIdle {
+        /// `checkout/api`, `ScaledObject/checkout/api` or `Deployment/checkout/api`.
+        object: String,
+    },
 }
 
 /// What came of a command.
@@ -97,6 +102,9 @@ impl Saying {
                 CommandKind::Release { target: target.parse().map_err(|error| format!("{error}"))? }
             }
             Self::ReleaseAll {} => CommandKind::ReleaseAll,
+            Self::AckIdle { object } => {
+                CommandKind::AckIdle { object: object.parse().map_err(|error| format!("{error}"))? }
+            }
         })
     }
 }

@@ -6,6 +6,7 @@
 //! because Prometheus knows nothing better.
 
 mod edges;
+mod spot;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,8 +14,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use policy::engine::{View, Wanted};
-use policy::money::Money;
+use policy::engine::{BreakerView, View, Wanted};
+use policy::money::{Money, Unit};
 use policy::rule::Mode;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
@@ -101,7 +102,32 @@ struct Shown {
     max_series: usize,
 }
 
-/// Dollars as Prometheus wants them.
+/// Metrics of what a budget counts: spent, limit, burn, overshoot bound.
+const UNIT_METRICS: [(Unit, &str, &str, &str, &str); 3] = [
+    (
+        Unit::Usd,
+        "budget_spent_usd",
+        "budget_limit_usd",
+        "budget_burn_usd_per_hour",
+        "budget_overshoot_bound_usd",
+    ),
+    (
+        Unit::Tokens,
+        "budget_spent_tokens",
+        "budget_limit_tokens",
+        "budget_burn_tokens_per_hour",
+        "budget_overshoot_bound_tokens",
+    ),
+    (
+        Unit::GpuHours,
+        "budget_spent_gpu_hours",
+        "budget_limit_gpu_hours",
+        "budget_burn_gpu_hours_per_hour",
+        "budget_overshoot_bound_gpu_hours",
+    ),
+];
+
+/// 10⁻¹² of a unit as Prometheus wants it.
 #[expect(clippy::cast_precision_loss, reason = "for charts; the exact sums are in the API")]
 fn usd(amount: Money) -> f64 {
     amount.picos() as f64 / 1e12
@@ -164,6 +190,7 @@ impl Collector for Shown {
         self.holds_and_sources(&mut out)?;
         self.usage(&mut out)?;
         edges::edges(&self.counted, &mut out)?;
+        spot::spot(&self.view.spot, &mut out)?;
         self.posture(&mut out)?;
         self.process(&mut out)
     }
@@ -205,28 +232,36 @@ impl Shown {
         out.counters("unpriced_usages", "Usage without a price by tenant and model", rows)
     }
 
-    fn breakers(&self, out: &mut Writer<'_>) -> std::fmt::Result {
+    fn breakers<'s>(&'s self, out: &mut Writer<'_>) -> std::fmt::Result {
         let shown = &self.surveyed.breakers;
-        out.gauges(
-            "budget_spent_usd",
-            "Sum in the window, by breaker",
-            shown.iter().map(|b| (vec![("budget", &*b.budget), ("breaker", &*b.name)], usd(b.sum))),
-        )?;
-        out.gauges(
-            "budget_limit_usd",
-            "Limit in the window, by breaker",
-            shown.iter().map(|b| (vec![("budget", &*b.budget), ("breaker", &*b.name)], usd(b.limit))),
-        )?;
-        let burns = shown.iter().filter_map(|b| b.burn.map(|burn| (b, burn)));
-        out.gauges(
-            "budget_burn_usd_per_hour",
-            "Charged per hour, by breaker: recently, or where that is not measured on average in its window",
-            burns.map(|(b, burn)| {
-                let labels =
-                    vec![("budget", &*b.budget), ("breaker", &*b.name), ("basis", burn.basis.word())];
-                (labels, usd(burn.per_hour))
-            }),
-        )?;
+        for (unit, spent, limit, burn, overshoot) in UNIT_METRICS {
+            let of_unit = || shown.iter().filter(|b| b.unit == unit);
+            if unit != Unit::Usd && of_unit().next().is_none() {
+                continue;
+            }
+            let labels = |b: &&'s BreakerView| vec![("budget", &*b.budget), ("breaker", &*b.name)];
+            let rows = of_unit().map(|b| (labels(&b), usd(b.sum)));
+            out.gauges(spent, "Sum in the window, by breaker", rows)?;
+            let rows = of_unit().map(|b| (labels(&b), usd(b.limit)));
+            out.gauges(limit, "Limit in the window, by breaker", rows)?;
+            let burns = of_unit().filter_map(|b| b.burn.map(|burn| (b, burn)));
+            out.gauges(
+                burn,
+                "Charged per hour, by breaker: recently, or where that is not measured on average in its window",
+                burns.map(|(b, burn)| {
+                    let mut labels = labels(&b);
+                    labels.push(("basis", burn.basis.word()));
+                    (labels, usd(burn.per_hour))
+                }),
+            )?;
+            let bounds = of_unit().filter_map(|b| b.overshoot.map(|bound| (labels(&b), usd(bound))));
+            out.gauges(
+                overshoot,
+                "What may still be spent until a stop is proven, by breaker: its rate for as long as that takes, and \
+                 what is under way",
+                bounds,
+            )?;
+        }
         let level =
             |state: &str| STATES.iter().position(|s| *s == state).map_or(0.0, |at| [0.0, 1.0, 2.0, 3.0][at]);
         out.gauges(

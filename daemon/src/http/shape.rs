@@ -45,6 +45,9 @@ pub struct Status {
     pub because: Option<String>,
     /// Who froze it, and why.
     pub freeze: Option<String>,
+    /// When the rules freeze next, and why.
+    #[serde(default)]
+    pub next_freeze: Option<String>,
     /// Why the clock is in doubt.
     pub clock_doubt: Option<String>,
     /// Whether the disk is below its reserve.
@@ -110,6 +113,9 @@ pub struct Breaker {
     /// How fast it is charged, with the span that was measured; none where that is not known.
     #[serde(default)]
     pub burn: Option<String>,
+    /// What may still be spent from now until a stop is proven; none where its rate is not known.
+    #[serde(default)]
+    pub overshoot: Option<String>,
     /// Usage without a price in the window.
     pub unpriced: u64,
     /// Effective mode.
@@ -118,6 +124,9 @@ pub struct Breaker {
     pub trips: u16,
     /// What it waits for.
     pub detail: Option<String>,
+    /// Until when its budget, new here, does no more than first days allow.
+    #[serde(default)]
+    pub first_days_until: Option<String>,
 }
 
 impl From<&BreakerView> for Breaker {
@@ -126,17 +135,19 @@ impl From<&BreakerView> for Breaker {
             name: view.name.to_string(),
             budget: view.budget.to_string(),
             state: view.state.to_string(),
-            sum: view.sum.exact(),
-            limit: view.limit.exact(),
+            sum: view.unit.exact(view.sum),
+            limit: view.unit.exact(view.limit),
             share: view.sum.percent_of(view.limit).map_or_else(|| "-".to_owned(), |share| share.to_string()),
             start: view.start.to_string(),
             end: view.end.to_string(),
             facts: view.facts,
-            burn: view.burn.map(|burn| burn.to_string()),
+            burn: view.burn.map(|burn| burn.in_unit(view.unit)),
+            overshoot: view.overshoot.map(|bound| view.unit.of(bound).to_string()),
             unpriced: view.unpriced,
             mode: view.mode.word().to_owned(),
             trips: view.trips,
             detail: view.detail.clone(),
+            first_days_until: text(view.first_days_until),
         }
     }
 }
@@ -212,6 +223,7 @@ impl Status {
             ceiling: view.ceiling.word().to_owned(),
             because: view.because.clone(),
             freeze: view.freeze.clone(),
+            next_freeze: view.next_freeze.clone(),
             clock_doubt: view.clock_doubt.clone(),
             disk_low: false,
             rules: view.rules.to_string(),
@@ -275,11 +287,11 @@ impl BudgetShape {
             description: budget.description.to_string(),
             place: budget.place.to_string(),
             per_each: budget.per_each.iter().map(ToString::to_string).collect(),
-            limit: budget.limit.amount.exact(),
+            limit: budget.limit.unit.exact(budget.limit.amount),
             window: window_in_words(&budget.window),
             mode: budget.mode.word().to_owned(),
             states: tally.states.iter().map(|(state, count)| ((*state).to_owned(), *count)).collect(),
-            sum: tally.sum.exact(),
+            sum: budget.limit.unit.exact(tally.sum),
         }
     }
 }
@@ -326,8 +338,8 @@ impl Decision {
             mode: decision.mode.word().to_owned(),
             breaker: decision.why.breaker.as_ref().map(|b| b.name.to_string()),
             what: decision_in_words(&decision.kind),
-            sum: decision.why.sum.exact(),
-            limit: decision.why.limit.exact(),
+            sum: decision.why.unit.exact(decision.why.sum),
+            limit: decision.why.unit.exact(decision.why.limit),
             place: if decision.why.place.line == 0 { String::new() } else { decision.why.place.to_string() },
         }
     }

@@ -114,6 +114,9 @@ pub const fn decision_word(kind: &DecisionKind) -> &'static str {
         DecisionKind::Hold { .. } => "Hold",
         DecisionKind::Commanded { .. } => "Commanded",
         DecisionKind::Page { .. } => "Page",
+        DecisionKind::Idle { .. } => "Idle",
+        DecisionKind::Packable { .. } => "Packable",
+        DecisionKind::Spot(_) => "Spot",
     }
 }
 

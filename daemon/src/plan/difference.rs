@@ -95,8 +95,8 @@ fn of_budget(old: &PlannedBudget, new: &PlannedBudget, changes: &mut Vec<Change>
 fn stands(new: &PlannedBreaker) -> String {
     format!(
         "{} of {}: {}, {} object(s)",
-        new.sum,
-        new.limit,
+        new.unit.of(new.sum),
+        new.unit.of(new.limit),
         new.now.words(),
         new.targets.len() + new.held.len()
     )
@@ -112,13 +112,13 @@ fn gone(old: &PlannedBreaker) -> String {
 fn of_breaker(old: &PlannedBreaker, new: &PlannedBreaker, changes: &mut Vec<Change>) {
     let mut how = Vec::new();
     if old.limit != new.limit {
-        how.push(format!("limit {} → {}", old.limit, new.limit));
+        how.push(format!("limit {} → {}", old.unit.of(old.limit), new.unit.of(new.limit)));
     }
     if old.now != new.now {
         how.push(format!("{} → {}", old.now.words(), new.now.words()));
     }
     if old.sum != new.sum {
-        how.push(format!("spent {} → {}", old.sum, new.sum));
+        how.push(format!("spent {} → {}", old.unit.of(old.sum), new.unit.of(new.sum)));
     }
     let all = |breaker: &PlannedBreaker| -> BTreeSet<String> {
         breaker.targets.iter().chain(&breaker.held).cloned().collect()

@@ -103,7 +103,7 @@ fn sections(plan: &Plan, changes: &[Change]) -> Vec<Section> {
         ]
     });
     let breakers = plan.breakers.iter().take(MOST_ROWS).map(|b| {
-        let (sum, limit) = (b.sum.to_string(), b.limit.to_string());
+        let (sum, limit) = (b.unit.of(b.sum).to_string(), b.unit.of(b.limit).to_string());
         vec![
             b.name.to_string(),
             b.state.to_string(),

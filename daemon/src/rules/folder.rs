@@ -64,16 +64,29 @@ pub enum FolderError {
 /// # Errors
 /// When anything cannot be read: half a set is no set.
 pub fn read_folder(folder: &Path) -> Result<Vec<RuleFile>, FolderError> {
+    let files = read_all(folder, is_rule_file)?;
+    if files.is_empty() {
+        return Err(FolderError::Empty { path: folder.to_owned() });
+    }
+    Ok(files)
+}
+
+/// All `*.test.yaml` and `*.test.yml` files under the folder, in the same way; there may be none.
+///
+/// # Errors
+/// When anything cannot be read.
+pub fn read_trial_files(folder: &Path) -> Result<Vec<RuleFile>, FolderError> {
+    read_all(folder, is_trial_file)
+}
+
+fn read_all(folder: &Path, is_wanted: fn(&str) -> bool) -> Result<Vec<RuleFile>, FolderError> {
     let mut paths = Vec::new();
-    walk(folder, DEPTH, &mut BTreeSet::new(), &mut paths)?;
+    walk(folder, DEPTH, is_wanted, &mut BTreeSet::new(), &mut paths)?;
     if paths.len() > MOST_FILES {
         return Err(FolderError::TooLarge { path: folder.to_owned(), what: "a set has 2000 files at most" });
     }
     let mut files =
         paths.iter().map(|path| read_file(folder, path)).collect::<Result<Vec<RuleFile>, FolderError>>()?;
-    if files.is_empty() {
-        return Err(FolderError::Empty { path: folder.to_owned() });
-    }
     files.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(files)
 }
@@ -93,6 +106,7 @@ pub(super) fn content_hash(files: &[RuleFile]) -> [u8; 32] {
 fn walk(
     folder: &Path,
     depth: usize,
+    is_wanted: fn(&str) -> bool,
     seen: &mut BTreeSet<PathBuf>,
     found: &mut Vec<PathBuf>,
 ) -> Result<(), FolderError> {
@@ -113,8 +127,8 @@ fn walk(
         let kind =
             fs::metadata(&path).map_err(|source| FolderError::Unreadable { path: path.clone(), source })?;
         if kind.is_dir() {
-            walk(&path, depth - 1, seen, found)?;
-        } else if is_rule_file(&name) {
+            walk(&path, depth - 1, is_wanted, seen, found)?;
+        } else if is_wanted(&name) {
             found.push(path);
         }
     }
@@ -123,10 +137,18 @@ fn walk(
 
 fn is_rule_file(name: &str) -> bool {
     let yaml = name.ends_with(".yaml") || name.ends_with(".yml");
-    yaml && !name.ends_with(".test.yaml") && !name.ends_with(".test.yml")
+    yaml && !is_trial_file(name)
 }
 
-fn read_file(folder: &Path, path: &Path) -> Result<RuleFile, FolderError> {
+fn is_trial_file(name: &str) -> bool {
+    name.ends_with(".test.yaml") || name.ends_with(".test.yml")
+}
+
+/// One file, by its path from that folder.
+///
+/// # Errors
+/// When it cannot be read, is no text, or is too large.
+pub fn read_file(folder: &Path, path: &Path) -> Result<RuleFile, FolderError> {
     let unreadable = |source| FolderError::Unreadable { path: path.to_owned(), source };
     if fs::metadata(path).map_err(unreadable)?.len() > FILE_BYTES {
         let what = "a rule file has 1 MiB at most";

@@ -15,7 +15,7 @@ mod tests;
 
 use policy::rule::RuleSet;
 
-pub use folder::{FolderError, RuleFile, read_folder};
+pub use folder::{FolderError, RuleFile, read_file, read_folder, read_trial_files};
 pub use git::revision;
 pub use watch::{News, Watcher};
 

@@ -19,6 +19,8 @@ pub struct Bucket {
     pub facts: u64,
     /// Usage without a price.
     pub unpriced: u64,
+    /// What that was assumed to cost.
+    pub assumed: Money,
 }
 
 impl Bucket {
@@ -27,6 +29,7 @@ impl Bucket {
         self.excess = self.excess.saturating_add(more.excess);
         self.facts = self.facts.saturating_add(more.facts);
         self.unpriced = self.unpriced.saturating_add(more.unpriced);
+        self.assumed = self.assumed.saturating_add(more.assumed);
     }
 }
 

@@ -52,8 +52,17 @@ impl Engine {
                 (format!("freeze ({reason})"), None, Ok(()))
             }
             CommandKind::Unfreeze => {
-                let done = self.freeze.take().map(|_| ()).ok_or_else(|| "it was not frozen".to_owned());
-                (String::from("unfreeze"), None, done)
+                let person = self.freeze.take();
+                let rules = self.frozen_at(self.now);
+                let what = match (&person, &rules) {
+                    (Some(_), Some(rules)) => format!("unfreeze; still {rules}"),
+                    _ => String::from("unfreeze"),
+                };
+                let nobody = || match rules {
+                    Some(rules) => format!("{rules}; no command ends that, a change of the rule does"),
+                    None => "it was not frozen".to_owned(),
+                };
+                (what, None, person.map(|_| ()).ok_or_else(nobody))
             }
             CommandKind::Release { target } => {
                 let done = self.release_object(target, &actor, out);
@@ -71,6 +80,10 @@ impl Engine {
                     failed.map_or(Ok(()), Err),
                 )
             }
+            CommandKind::AckIdle { object } => match self.ack_idle(object, &actor) {
+                Ok(until) => (format!("{object} may be idle until {until}"), None, Ok(())),
+                Err(no) => (format!("{object} may be idle"), None, Err(no)),
+            },
             CommandKind::ClockIsRight => {
                 let done =
                     self.clock_doubt.take().map(|_| ()).ok_or_else(|| "the clock is not in doubt".to_owned());
@@ -105,8 +118,13 @@ impl Engine {
             _ => false,
         };
         let Some(slot) = self.armed.iter().copied().find(|s| waits(&self.cold[*s as usize].state)) else {
-            return (None, Err(format!("{decision} does not wait for approval (any more)")));
+            let idle = self.approve_idle(decision, actor, out);
+            let none = || Err(format!("{decision} does not wait for approval (any more)"));
+            return (None, idle.unwrap_or_else(none));
         };
+        if let Some(no) = self.no_approver(actor) {
+            return (Some(slot), Err(no));
+        }
         if let Some(late) = self.too_late(slot) {
             return (Some(slot), Err(format!("{decision} {late}")));
         }
@@ -238,6 +256,7 @@ impl Engine {
         if let Some(hold) = self.holds.get_mut(target) {
             hold.holders.clear();
             hold.orphan = false;
+            hold.back_after = None;
         }
         self.settle_holds(out);
         Ok(())

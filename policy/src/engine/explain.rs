@@ -12,8 +12,8 @@ use crate::decision::{ArmingCause, HoldState};
 use crate::explain::cause_in_words;
 use crate::fact::GuardCheck;
 use crate::inventory::ObjectKey;
-use crate::money::Money;
-use crate::rule::Act;
+use crate::money::{Money, Unit};
+use crate::rule::{Act, Mode};
 use crate::subject::field;
 use crate::time::Timestamp;
 
@@ -44,6 +44,8 @@ pub enum NotTrippedReason {
         sum: Money,
         /// Limit in the window.
         limit: Money,
+        /// Their unit.
+        unit: Unit,
     },
     /// Warned, and still below the limit.
     Warned {
@@ -51,6 +53,8 @@ pub enum NotTrippedReason {
         sum: Money,
         /// Limit in the window.
         limit: Money,
+        /// Their unit.
+        unit: Unit,
     },
     /// Over, and waiting.
     Arming(ArmingCause),
@@ -76,6 +80,8 @@ pub enum NotTrippedReason {
     Reset {
         /// The sum.
         above: Money,
+        /// Its unit.
+        unit: Unit,
     },
     /// Only closed windows are over: shown, never acted on.
     ClosedWindowOnly,
@@ -83,6 +89,18 @@ pub enum NotTrippedReason {
     Unpriced {
         /// How many.
         usages: u64,
+    },
+    /// Tripped, but nothing new is stopped now: who or what froze it, and until when.
+    Frozen {
+        /// For people.
+        why: String,
+    },
+    /// Tripped in the first days of its budget, which only do so much.
+    FirstDays {
+        /// Until then.
+        until: Timestamp,
+        /// What it may do by then.
+        mode: Mode,
     },
     /// It was stopped: ordered, with the states of its holds.
     Stopped {
@@ -140,13 +158,15 @@ impl Engine {
         let cold = &self.cold[at];
         let mut say = |reason| answer.push(NotTripped { breaker: Some(cold.name.clone()), reason });
         let view = self.breaker_view(at, now);
-        let (sum, limit) = (view.sum, view.limit);
+        let (sum, limit, unit) = (view.sum, view.limit, view.unit);
         match &cold.state {
             State::Clear | State::Warned => {
                 match cold.reset_mark {
-                    Some(above) if sum >= limit => say(NotTrippedReason::Reset { above }),
-                    _ if matches!(cold.state, State::Warned) => say(NotTrippedReason::Warned { sum, limit }),
-                    _ => say(NotTrippedReason::BelowLimit { sum, limit }),
+                    Some(above) if sum >= limit => say(NotTrippedReason::Reset { above, unit }),
+                    _ if matches!(cold.state, State::Warned) => {
+                        say(NotTrippedReason::Warned { sum, limit, unit })
+                    }
+                    _ => say(NotTrippedReason::BelowLimit { sum, limit, unit }),
                 }
                 if view.breached_windows > 0 {
                     say(NotTrippedReason::ClosedWindowOnly);
@@ -154,14 +174,28 @@ impl Engine {
             }
             State::Arming { cause, .. } => say(NotTrippedReason::Arming(*cause)),
             State::Tripped(trip) => match trip.stage {
-                Stage::Observed => say(NotTrippedReason::ModeOnlyObserves),
-                Stage::Withheld(check) => say(NotTrippedReason::Withheld(check)),
+                Stage::Observed => say(self.explain_observed(cold.budget)),
+                Stage::Withheld(check) => say(self.explain_withheld(check, now)),
                 Stage::AwaitingApproval(until) => say(NotTrippedReason::AwaitsApproval { until }),
                 Stage::Ordered => say(self.explain_ordered(at)),
             },
         }
         if view.unpriced > 0 {
             say(NotTrippedReason::Unpriced { usages: view.unpriced });
+        }
+    }
+
+    fn explain_observed(&self, budget: u16) -> NotTrippedReason {
+        match self.first_days_of(budget) {
+            Some(until) => NotTrippedReason::FirstDays { until, mode: self.rule_mode(budget) },
+            None => NotTrippedReason::ModeOnlyObserves,
+        }
+    }
+
+    fn explain_withheld(&self, check: GuardCheck, now: Timestamp) -> NotTrippedReason {
+        match self.frozen_at(now).filter(|_| check == GuardCheck::Freeze) {
+            Some(why) => NotTrippedReason::Frozen { why },
+            None => NotTrippedReason::Withheld(check),
         }
     }
 
@@ -195,13 +229,23 @@ impl fmt::Display for NotTrippedReason {
                  (maxNewSubjectsPerSource), so they count as `unattributed`; ask about that: `breakerbox explain \
                  unattributed`",
             ),
-            Self::BelowLimit { sum, limit } => write!(f, "spent {sum} of {limit}: below every threshold"),
-            Self::Warned { sum, limit } => write!(f, "spent {sum} of {limit}: warned, below the limit"),
+            Self::BelowLimit { sum, limit, unit } => {
+                write!(f, "spent {} of {}: below every threshold", unit.of(*sum), unit.of(*limit))
+            }
+            Self::Warned { sum, limit, unit } => {
+                write!(f, "spent {} of {}: warned, below the limit", unit.of(*sum), unit.of(*limit))
+            }
             Self::Arming(cause) => write!(f, "over its limit, and waits for {}", cause_in_words(*cause)),
             Self::ModeOnlyObserves => {
                 f.write_str("tripped, but the rule's mode only observes or alerts; `mode: enforce` arms it")
             }
             Self::Withheld(check) => write!(f, "tripped, but withheld by the {} guard", check.word()),
+            Self::Frozen { why } => write!(f, "tripped, and stopped once nothing is frozen any more: {why}"),
+            Self::FirstDays { until, mode } => write!(
+                f,
+                "tripped, but its budget is new and may only {} until {until} (firstDays)",
+                mode.word()
+            ),
             Self::AwaitsApproval { until } => write!(f, "tripped, and waits for a person's yes until {until}"),
             Self::RuleStopsNothing => f.write_str("tripped, but the rule's onTrip stops nothing"),
             Self::NoTargets { left } => {
@@ -211,7 +255,9 @@ impl fmt::Display for NotTrippedReason {
             Self::Untrusted => f.write_str(
                 "tripped, but its name rests on what callers assert or is unknown; that never selects a target",
             ),
-            Self::Reset { above } => write!(f, "a person reset it; it trips again above {above}"),
+            Self::Reset { above, unit } => {
+                write!(f, "a person reset it; it trips again above {}", unit.of(*above))
+            }
             Self::ClosedWindowOnly => f.write_str("a closed window was over its limit; that is shown, never acted on"),
             Self::Unpriced { usages } => {
                 write!(f, "{usages} usage(s) have no price, so the sum may be too low; add a PriceBook")

@@ -60,6 +60,8 @@ pub struct Hold {
     pub approved_by: Option<String>,
     /// Counted when it was ordered.
     pub blast: Blast,
+    /// Nobody holds it any more, and its wave comes then.
+    pub back_after: Option<Timestamp>,
 }
 
 impl Hold {
@@ -83,6 +85,7 @@ impl Hold {
             detail: String::new(),
             approved_by: None,
             blast: Blast::default(),
+            back_after: None,
         }
     }
 
@@ -134,6 +137,8 @@ impl Engine {
         {
             hold.verified_at = Some(receipt.at);
             hold.attempt = 0;
+            let ordered_at = hold.ordered_at;
+            self.see_proof(ordered_at, receipt.at);
         }
         self.hold_becomes(&target, to.0, to.1, out);
     }
@@ -239,6 +244,11 @@ impl Engine {
             if hold.orphan {
                 continue;
             }
+            if hold.holders.is_empty() && self.waits_for_its_wave(&target) {
+                continue;
+            }
+            let Some(hold) = self.holds.get_mut(&target) else { continue };
+            hold.back_after = None;
             if hold.holders.is_empty() {
                 self.settle_unheld(&target, may_write, out);
             } else if may_write {
@@ -348,9 +358,10 @@ impl Engine {
         };
         let relabelled = self.relabels(change);
         self.inventory.apply(change.clone(), self.now);
-        self.inventory_changed |= !matches!(change, InventoryChange::Workload(..));
+        self.inventory_changed |= change.is_of_targets();
         if relabelled {
             self.lanes.clear();
+            self.read_labels(out);
         }
         match change {
             InventoryChange::Workload(key, workload) if before == Some(0) && workload.replicas > 0 => {

@@ -5,7 +5,6 @@
 //! that agree, and not because somebody edited a rule or a price (invariant 11).
 
 use crate::breaker::{Closed, Cold, Stage, State, Trip, mark};
-use crate::burn::Burn;
 use crate::decision::{ArmingCause, BreakerRef, Cause, DecisionKind, ReleaseCause, Why};
 use crate::money::Money;
 use crate::rule::{Budget, Mode, RestoreWhen, WindowSpec};
@@ -26,7 +25,7 @@ impl Engine {
 
     /// What is done for a breaker now: the lower of its rule's mode and the daemon's ceiling.
     pub(super) fn mode_of(&self, slot: u32) -> Mode {
-        self.budget_of(slot).mode.min(self.posture.ceiling)
+        self.rule_mode(self.cold[slot as usize].budget).min(self.posture.ceiling)
     }
 
     /// Looks at a breaker whose sum reached a mark, or whose time has come.
@@ -66,6 +65,7 @@ impl Engine {
         if let Some((cause, by_rules)) = self.tripping(slot) {
             causes.push((cause, by_rules.then_some(ArmingCause::RuleChange)));
         }
+        causes.extend(self.silence_of(slot).map(|cause| (cause, None)));
         causes
     }
 
@@ -81,18 +81,19 @@ impl Engine {
         self.armed.insert(slot);
         let free = causes.iter().position(|(_, against)| against.is_none()).unwrap_or(0);
         let (cause, against) = causes.into_iter().nth(free)?;
-        let waits_for = against.or_else(|| self.obstacle(slot));
+        let waits_for = against.or_else(|| self.obstacle(slot, matches!(cause, Cause::Silence { .. })));
         Some((cause, waits_for))
     }
 
     /// Why a breaker that is over must not trip now, whatever brought it over. The order is that in which people
     /// want to hear it.
-    fn obstacle(&mut self, slot: u32) -> Option<ArmingCause> {
+    fn obstacle(&mut self, slot: u32, silent: bool) -> Option<ArmingCause> {
         let grace = self.budget_of(slot).grace;
         let now = self.now;
         let doubt = self.clock_doubt.is_some();
         let cold = &mut self.cold[slot as usize];
-        if !cold.on_time_over {
+        // Where a source is silent, no fact will come.
+        if !cold.on_time_over && !silent {
             return Some(ArmingCause::OnTimeFact);
         }
         if doubt {
@@ -131,7 +132,8 @@ impl Engine {
         let budget = self.budget_of(slot);
         let limit = self.cold[at].limit;
         let warned = self.cold[at].warned;
-        let reached = budget.warn_at.iter().take_while(|share| sum >= mark(limit, **share)).count();
+        let told = self.with_assumed(slot);
+        let reached = budget.warn_at.iter().take_while(|share| told >= mark(limit, **share)).count();
         let reached = u8::try_from(reached).unwrap_or(u8::MAX);
         let rolling = matches!(budget.window, WindowSpec::Rolling(_));
         if reached > warned {
@@ -255,20 +257,28 @@ impl Engine {
         let window = budget.window.at(self.now);
         let old = std::mem::replace(&mut self.hot[at], super::Hot::new(window));
         let cold = &mut self.cold[at];
-        if old.facts > 0 {
-            let breached = old.sum >= cold.limit;
-            let closed = Closed { end: old.window.end, sum: old.sum, facts: old.facts, breached };
-            cold.side().windows.insert(old.window.start, closed);
+        if old.facts > 0 || cold.unpriced > 0 {
+            let (breached, unpriced) = (old.sum >= cold.limit, cold.unpriced);
+            let closed = Closed { end: old.window.end, sum: old.sum, facts: old.facts, breached, unpriced };
+            cold.side().close(old.window.start, closed);
         }
+        cold.carry_over(budget, &old, window, self.now);
         cold.forget_window();
         cold.limit = cold.limit_of(budget, self.now);
         if let Some(early) = cold.side.as_mut().and_then(|side| side.windows.remove(&window.start)) {
             self.hot[at].sum = early.sum;
             self.hot[at].facts = early.facts;
+            self.cold[at].unpriced = early.unpriced;
         }
         self.set_mark(slot);
         self.release_if_due(slot, out);
         self.judge_new_window(slot, out);
+    }
+
+    /// Whether something was charged to a window that has not begun: time alone begins it.
+    fn has_early(&self, slot: u32) -> bool {
+        let (hot, cold) = (&self.hot[slot as usize], &self.cold[slot as usize]);
+        cold.side.as_ref().is_some_and(|side| side.windows.range(hot.window.end..).next().is_some())
     }
 
     /// Facts that came a little before midnight for the new day may already warn.
@@ -298,6 +308,7 @@ impl Engine {
             }
         }
         let keep = match &self.cold[at].state {
+            State::Clear | State::Warned if self.has_early(slot) => true,
             State::Clear => rolling.is_some() && self.cold[at].reset_mark.is_some(),
             State::Warned => rolling.is_some() || self.is_fast(slot),
             State::Arming { .. } | State::Tripped(_) => true,
@@ -327,6 +338,7 @@ impl Engine {
         let spent_trips = u32::from(self.cold[at].trips) >= budget.restore.max_trips_per_window;
         let cause = match budget.restore.when {
             RestoreWhen::Manual => None,
+            _ if self.heard_again(slot).is_some() => self.heard_again(slot),
             RestoreWhen::WindowRolls if rolled => Some(ReleaseCause::WindowRolled),
             RestoreWhen::WindowRolls if matches!(budget.window, WindowSpec::Rolling(_)) => {
                 let below = self.hot[at].sum < self.cold[at].trip_mark(budget) && !self.is_tripping(slot);
@@ -340,6 +352,7 @@ impl Engine {
             }
         };
         if let Some(cause) = cause {
+            self.cold[at].warned = 0; // what comes now is told of again
             self.release(slot, cause, out);
         }
     }
@@ -353,6 +366,7 @@ impl Engine {
         self.cold[at].crossed_at = None;
         let name = self.cold[at].name.clone();
         let targets = self.targets_only_held_by(&name);
+        self.plan_waves(slot, &cause, &targets);
         self.decide(slot, DecisionKind::Released { cause, targets }, out);
         self.drop_holder(&name);
         self.settle_holds(out);
@@ -408,7 +422,7 @@ impl Engine {
     }
 
     /// A rolling window moves with each turn and has no start to name a crossing by.
-    fn episode_of(&self, slot: u32) -> Timestamp {
+    pub(super) fn episode_of(&self, slot: u32) -> Timestamp {
         match &self.budget_of(slot).window {
             WindowSpec::Rolling(_) => self.now,
             WindowSpec::Calendar { .. } | WindowSpec::Lifetime => self.hot[slot as usize].window.start,
@@ -432,61 +446,14 @@ impl Engine {
             self.cold[slot as usize].side().keep_moment(now, sum, steady);
         }
     }
-
-    /// How fast a breaker is charged as of an instant in its current window: recently, else on average.
-    pub(super) fn burn(&self, slot: u32, now: Timestamp) -> Option<Burn> {
-        let (hot, cold) = (&self.hot[slot as usize], &self.cold[slot as usize]);
-        if self.clock_doubt.is_some() {
-            return None;
-        }
-        let side = cold.side.as_ref();
-        match &self.budget_of(slot).window {
-            WindowSpec::Rolling(length) => side?.burn_of_buckets(*length, now),
-            WindowSpec::Calendar { .. } | WindowSpec::Lifetime if now >= hot.window.end => None,
-            WindowSpec::Calendar { .. } | WindowSpec::Lifetime => side
-                .and_then(|side| side.burn_since_moment(now, hot.sum, self.steady_since))
-                .or_else(|| Burn::of_window(hot.window, hot.sum, now)),
-        }
-    }
-
-    /// Facts, sum, limit and rule line of a breaker as it stands.
-    pub(super) fn why(&self, slot: u32) -> Why {
-        let cause = self.trip_of(slot).map_or(Cause::Sum, |trip| trip.cause.clone());
-        self.why_by(slot, cause)
-    }
-
-    /// The same for what brought it about.
-    pub(super) fn why_by(&self, slot: u32, cause: Cause) -> Why {
-        let (hot, cold): (_, &Cold) = (&self.hot[slot as usize], &self.cold[slot as usize]);
-        let budget = self.budget_of(slot);
-        let window = self.window_of(slot);
-        Why {
-            breaker: Some(BreakerRef { name: cold.name.clone(), start: window.start, end: window.end }),
-            episode: cold.episode.unwrap_or_else(|| self.episode_of(slot)),
-            sum: hot.sum,
-            limit: cold.limit,
-            facts: hot.facts,
-            burn: self.burn(slot, self.now),
-            largest: cold.largest.clone(),
-            unpriced: cold.unpriced,
-            place: match &cause {
-                Cause::Trigger { place, .. } => place.clone(),
-                Cause::Sum | Cause::Person => budget.trip_place.clone(),
-            },
-            rules: self.rules.id.clone(),
-            prices: self.book.id().into(),
-            occurred_at: cold.crossed_at,
-            note: String::new(),
-            cause,
-        }
-    }
 }
 
 /// The sum at which a breaker warns or trips next.
 fn next_mark(cold: &Cold, budget: &Budget) -> Money {
     let trip = cold.trip_mark(budget);
     let warn = budget.warn_at.get(usize::from(cold.warned));
-    warn.map_or(trip, |share| mark(cold.limit, *share).min(trip))
+    let assumed = cold.side.as_ref().map_or(Money::ZERO, |side| side.assumed);
+    warn.map_or(trip, |share| mark(cold.limit, *share).saturating_sub(assumed).min(trip))
 }
 
 /// Half of that: from there on all of the largest charges are kept.

@@ -5,6 +5,7 @@
 //! prices or labels change, never part of a snapshot, never able to change a result: so what holds only for a
 //! while, as that a source has brought more new subjects than it may in an hour, is asked anew for each batch.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hashbrown::HashTable;
@@ -16,6 +17,7 @@ use crate::price::{InstancePrice, MeterQuery, Price, PriceBook, Resolution, Tier
 use crate::rule::{Budget, ChargeKind, Condition, Selector, Test};
 use crate::subject::{Subject, Trust, field};
 
+use super::measure::is_special;
 use super::name::breaker_name;
 use super::{Engine, FixedMap, Outcome};
 
@@ -48,8 +50,8 @@ pub(super) enum Slots {
 /// What a charge of a lane needs beside being added.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Marks {
-    /// One of its budgets looks at more than its sum.
-    pub paced: bool,
+    /// One of its budgets looks at more than its sum of money.
+    pub special: bool,
     /// Some budget cannot tell whether it counts the charges: see [`Lanes::unjudged`].
     pub unjudged: bool,
 }
@@ -232,9 +234,12 @@ impl Engine {
         let mut slots = Vec::new();
         let mut comer = Comer { subject: &subject, source, chosen: None, left_out: false };
         let mut open = Vec::new();
-        for (index, budget) in rules.budgets.iter().enumerate() {
-            match selects(&budget.select, &subject, kind) {
-                Ok(true) => self.enter(index, &mut comer, &mut slots, out),
+        let judged: Vec<_> =
+            rules.budgets.iter().map(|budget| selects(&budget.select, &subject, kind)).collect();
+        let carved = carved_out_of(&rules.budgets, |at| matches!(judged.get(at), Some(Ok(true))));
+        for (index, judgement) in judged.into_iter().enumerate() {
+            match judgement {
+                Ok(true) => self.enter(index, &carved, &mut comer, &mut slots, out),
                 Ok(false) => {}
                 Err(why) => open.push(Unjudged { budget: index, why: why.into() }),
             }
@@ -246,8 +251,8 @@ impl Engine {
         let left_out = comer.left_out;
         let account = self.account(subject.trusted(field::TENANT), &model, out);
         self.note_over_cap(account, &slots);
-        let paced = slots.iter().any(|slot| !self.budget_of(*slot).triggers.is_empty());
-        let slots = Slots::new(&slots, Marks { paced, unjudged });
+        let special = slots.iter().any(|slot| is_special(self.budget_of(*slot)));
+        let slots = Slots::new(&slots, Marks { special, unjudged });
         let lane = Lane { digest, tariff, account, slots };
         if left_out { Resolved::ForNow(lane) } else { Resolved::For(lane) }
     }
@@ -278,20 +283,25 @@ impl Engine {
     }
 
     /// Adds the breaker of a budget for this subject, then those of the budgets that it is within.
-    fn enter(&mut self, index: usize, comer: &mut Comer<'_>, slots: &mut Vec<u32>, out: &mut Outcome) {
+    fn enter(
+        &mut self,
+        index: usize,
+        carved: &BTreeSet<usize>,
+        comer: &mut Comer<'_>,
+        slots: &mut Vec<u32>,
+        out: &mut Outcome,
+    ) {
         let rules = Arc::clone(&self.rules);
         let mut next = Some(index);
         // A parent chain cannot be longer than the list of budgets; the loader refuses cycles.
         for _ in 0..rules.budgets.len() {
-            let Some(budget) = next.and_then(|i| rules.budgets.get(i)) else { return };
-            let slot = self.slot(next.unwrap_or(0), budget, comer, out);
+            let Some(at) = next.filter(|at| !carved.contains(at)) else { return };
+            let Some(budget) = rules.budgets.get(at) else { return };
+            let slot = self.slot(at, budget, comer, out);
             if !slots.contains(&slot) {
                 slots.push(slot);
             }
-            next = budget
-                .within
-                .as_ref()
-                .and_then(|parent| rules.budgets.iter().position(|b| b.name == *parent));
+            next = parent_of(&rules.budgets, budget);
         }
     }
 
@@ -336,6 +346,9 @@ impl Engine {
     ) -> u32 {
         let slot = u32::try_from(self.hot.len()).unwrap_or(u32::MAX);
         let mut cold = Cold::new(u16::try_from(index).unwrap_or(u16::MAX), name, values);
+        if let Some(limit) = self.limit_by_label(budget, &cold.values) {
+            cold.side().label = Some(limit);
+        }
         cold.limit = cold.limit_of(budget, self.now);
         self.hot.push(Hot::new(first_window(&budget.window, self.now)));
         self.cold.push(cold);
@@ -343,6 +356,27 @@ impl Engine {
         self.set_mark(slot);
         slot
     }
+}
+
+fn parent_of(budgets: &[Budget], budget: &Budget) -> Option<usize> {
+    let parent = budget.within.as_ref()?;
+    budgets.iter().position(|b| b.name == *parent)
+}
+
+/// Budgets in which a charge does not count, since one that selects it is carved out of them.
+fn carved_out_of(budgets: &[Budget], selects: impl Fn(usize) -> bool) -> BTreeSet<usize> {
+    let mut carved = BTreeSet::new();
+    let own = |(at, budget): &(usize, &Budget)| budget.carve_out && selects(*at);
+    for (_, budget) in budgets.iter().enumerate().filter(own) {
+        let mut next = parent_of(budgets, budget);
+        // A parent chain cannot be longer than the list of budgets; the loader refuses cycles.
+        for _ in 0..budgets.len() {
+            let Some(at) = next else { break };
+            carved.insert(at);
+            next = budgets.get(at).and_then(|parent| parent_of(budgets, parent));
+        }
+    }
+    carved
 }
 
 /// Whom an origin is about, on the way to the breakers.

@@ -5,24 +5,34 @@
 //! (inventory), what we keep stopped (holds), and what a person said (freeze, exemptions). What is only a
 //! cache (lanes, indexes, the price book) is made anew from these.
 
+mod approval;
 mod command;
 mod explain;
+mod first_days;
 mod hold;
+mod idle;
 mod index;
 mod judge;
+mod label;
 mod lane;
+mod latency;
+mod measure;
 mod name;
 mod pace;
 mod pending;
 mod plan;
 mod positions;
 mod prices;
+mod protect;
 mod raise;
 mod reload;
 mod remode;
 mod rolling;
 mod rollup;
+mod schedule;
+mod silence;
 mod snapshot;
+mod spot;
 mod stop;
 mod survey;
 mod tell;
@@ -30,6 +40,8 @@ mod unjudged;
 mod usage;
 mod view;
 mod watch;
+mod waves;
+mod why;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -43,7 +55,7 @@ use crate::fact::{Clock, Fact, Posture, Quantities, RefusedReason, Settings, Usa
 use crate::id::{DecisionId, OrderId};
 use crate::inventory::{Inventory, ObjectKey};
 use crate::ledger::Seen;
-use crate::money::Money;
+use crate::money::{Money, TokenRate};
 use crate::page::PageTopic;
 use crate::price::PriceBook;
 use crate::rule::{Mode, RuleSet};
@@ -54,8 +66,9 @@ pub use explain::{NotTripped, NotTrippedReason};
 pub use hold::Hold;
 pub use plan::{Basis, Past, Plan, PlannedBreaker, PlannedBudget, Verdict};
 pub use positions::FileRead;
+pub use protect::protection;
 pub use snapshot::SnapshotError;
-pub use stop::protection;
+pub use spot::SpotView;
 pub use survey::{StateWanted, Survey, Tally, Wanted};
 pub use usage::MOST_COUNT;
 pub use view::{BreakerView, HoldView, View};
@@ -208,13 +221,23 @@ pub struct Engine {
     next_decision: DecisionId,
     next_order: OrderId,
     inventory_changed: bool,
+    latency: latency::Latency,
+    idle: idle::State,
+    /// Since when each budget is known.
+    first_seen: first_days::FirstSeen,
+    spot: spot::State,
     // Made anew from the above.
     /// Accounts whose charges count as `unattributed` in some budget, though they have a tenant: for `explain`
     /// alone. When a lane is resolved depends on a cache, so it is no part of the state.
     over_cap: BTreeSet<u32>,
+    schedule: schedule::Schedule,
+    /// Empty between two steps.
+    spot_queue: crate::spot::Queue,
     index: index::Index,
     accounts: FixedMap<(Option<Arc<str>>, Arc<str>), u32>,
     lanes: lane::Lanes,
+    /// The highest price of each class in the book, once somebody asked.
+    highest: Option<[TokenRate; 5]>,
     scratch: Vec<u32>,
     slot_scratch: Vec<u32>,
     rollups: rollup::Rollups,
@@ -253,6 +276,12 @@ impl Engine {
             next_decision: DecisionId(1),
             next_order: OrderId(1),
             inventory_changed: false,
+            latency: latency::Latency::default(),
+            idle: idle::State::default(),
+            first_seen: first_days::FirstSeen::default(),
+            spot: spot::State::default(),
+            schedule: schedule::Schedule::default(),
+            spot_queue: crate::spot::Queue::default(),
             book: PriceBook::embedded(),
             past_books: Vec::new(),
             price_changes: 0,
@@ -260,6 +289,7 @@ impl Engine {
             index: index::Index::default(),
             accounts: FixedMap::default(),
             lanes: lane::Lanes::default(),
+            highest: None,
             scratch: Vec::new(),
             slot_scratch: Vec::new(),
             rollups: rollup::Rollups::default(),
@@ -279,9 +309,11 @@ impl Engine {
         self.rollups.begin();
         let started = facts.iter().any(|fact| matches!(fact, Fact::Started(_)));
         self.read_clock(clock, started, &mut out);
+        self.read_schedule();
         for fact in facts {
             self.take(fact, &mut out);
         }
+        self.work_spot(&mut out);
         out
     }
 
@@ -303,6 +335,9 @@ impl Engine {
                 self.settings = Settings { id_key: self.settings.id_key, ..(**settings).clone() };
             }
             Fact::FilesGone(gone) => self.positions.forget(gone),
+            Fact::Gpus(batch) => self.take_gpus(batch, out),
+            Fact::Spot(batch) => self.take_spot(batch),
+            Fact::Hosts(change) => self.take_hosts(change),
         }
     }
 

@@ -45,7 +45,7 @@ impl Engine {
                 let (long, short) = (over(long)?, over(short)?);
                 Some(if long.0 >= long.1 { short } else { long })
             }
-            Measure::Delta { over, exceeds } => Some((spent(over), exceeds)),
+            Measure::Delta { over, exceeds, .. } => Some((spent(over), exceeds)),
             Measure::Forecast { exceeds } => {
                 let window = hot.window;
                 let (length, past) = (window.end.since(window.start), self.now.since(window.start));

@@ -13,12 +13,13 @@ use crate::breaker::InstanceValue;
 use crate::decision::DecisionKind;
 use crate::fact::{Clock, Fact, GuardCheck};
 use crate::inventory::{Inventory, InventoryChange, ObjectKey, ScaledObject};
-use crate::money::Money;
+use crate::money::{Money, Unit};
 use crate::rule::{Budget, ChargeKind, Condition, Mode, RuleSet, Template, Test};
 use crate::subject::{Trust, field};
 use crate::time::Timestamp;
 
-use super::stop::{blast_detail, protection, selectors_of};
+use super::protect::{exception, protection, protection_of_kind};
+use super::stop::{blast_detail, selectors_of};
 use super::{Engine, Outcome};
 
 type Labels = BTreeMap<Box<str>, Box<str>>;
@@ -105,6 +106,8 @@ pub struct PlannedBreaker {
     pub sum: Money,
     /// Its limit.
     pub limit: Money,
+    /// What both count.
+    pub unit: Unit,
     /// What it does now.
     pub now: Verdict,
     /// Objects that a trip stops and that are not stopped yet.
@@ -241,6 +244,7 @@ impl Engine {
             state: view.state,
             sum: view.sum,
             limit: view.limit,
+            unit: view.unit,
             now,
             targets: named(&fresh),
             held: named(&held),
@@ -261,7 +265,7 @@ impl Engine {
             name: budget.name.clone(),
             place: budget.place.to_string(),
             mode: budget.mode.word().into(),
-            limit: budget.limit.amount.to_string(),
+            limit: budget.limit.unit.of(budget.limit.amount).to_string(),
             breakers: self.cold.iter().filter(own).count(),
             basis: basis.get(&budget.name).copied().unwrap_or_default(),
             reach: u32::try_from(total).unwrap_or(u32::MAX),
@@ -276,7 +280,7 @@ impl Engine {
     fn refusals(&self, slot: u32, fresh: &[ObjectKey], eligible: u32) -> Vec<(String, String)> {
         let mut refusals = Vec::new();
         let mut no = |check: GuardCheck, said: String| refusals.push((check.word().to_owned(), said));
-        let mode = self.budget_of(slot).mode;
+        let mode = self.rule_mode(self.cold[slot as usize].budget);
         if mode < Mode::Approve {
             no(GuardCheck::Mode, format!("the rule's mode is `{}`: it stops nothing", mode.word()));
         } else if self.posture.ceiling < Mode::Approve {
@@ -285,16 +289,19 @@ impl Engine {
         } else if mode.min(self.posture.ceiling) == Mode::Approve {
             no(GuardCheck::Mode, "mode `approve` waits for a person".to_owned());
         }
+        if let Some(many) = self.too_many(slot, fresh, None) {
+            no(GuardCheck::Mode, format!("{many} objects at once wait for a person"));
+        }
         if let Some(doubt) = &self.clock_doubt {
             no(GuardCheck::Clock, doubt.clone());
         }
-        if let Some(freeze) = &self.freeze {
-            no(GuardCheck::Freeze, freeze.clone());
+        if let Some(freeze) = self.frozen() {
+            no(GuardCheck::Freeze, freeze.to_owned());
         }
         if self.is_inventory_stale() {
             no(GuardCheck::Inventory, self.inventory_age());
         }
-        let blast = self.blast(slot, fresh, eligible);
+        let blast = self.blast(&self.budget_of(slot).name, fresh, eligible);
         if !fresh.is_empty() && (blast.by_rule > blast.rule_cap || blast.overall > blast.overall_cap) {
             no(GuardCheck::BlastRadius, blast_detail(blast, self.rules.guardrail.per.to_string()));
         }
@@ -308,11 +315,17 @@ impl Engine {
         [&object.labels, self.workload_labels(object), namespace]
     }
 
+    /// Whether a rule could stop it at all.
+    fn could_stop(&self, key: &ObjectKey, object: &ScaledObject) -> bool {
+        let rail = &self.rules.guardrail;
+        !object.deleting
+            && protection(rail, key, &self.carriers(key, object)).is_none()
+            && protection_of_kind(rail, key, object.workload.as_ref()).is_none()
+    }
+
     fn eligible(&self) -> u32 {
-        let could = self.inventory.scaled_objects.iter().filter(|(key, object)| {
-            !object.deleting && protection(&self.rules.guardrail, key, &self.carriers(key, object)).is_none()
-        });
-        u32::try_from(could.count()).unwrap_or(u32::MAX)
+        let all = self.inventory.scaled_objects.iter();
+        u32::try_from(all.filter(|(key, object)| self.could_stop(key, object)).count()).unwrap_or(u32::MAX)
     }
 
     /// Objects that any breaker of a budget could stop, by the values that their templates would take.
@@ -320,7 +333,7 @@ impl Engine {
         let mut groups: BTreeMap<Vec<Box<str>>, BTreeSet<&ObjectKey>> = BTreeMap::new();
         for (key, object) in &self.inventory.scaled_objects {
             let carriers = self.carriers(key, object);
-            if object.deleting || protection(&self.rules.guardrail, key, &carriers).is_some() {
+            if !self.could_stop(key, object) {
                 continue;
             }
             for selector in selectors_of(budget) {
@@ -337,7 +350,7 @@ impl Engine {
                     || selector.namespaces.iter().any(|t| fits(t, Some(&key.namespace))))
                     && selector.namespace_labels.iter().all(|(name, t)| fits(t, namespace.get(name)))
                     && selector.labels.iter().all(|(name, t)| fits(t, own.get(name)))
-                    && !selector.except.iter().any(|(n, v)| carriers.iter().any(|c| c.get(n) == Some(v)));
+                    && exception(selector, &carriers).is_none();
                 if here {
                     groups.entry(taken.into_values().collect()).or_default().insert(key);
                 }
@@ -350,7 +363,8 @@ impl Engine {
     fn seed(&mut self, index: usize, budget: &Budget, past: &[Past]) -> Basis {
         let known = |name: &str| name == field::TENANT || name == field::MODEL;
         let kinds = &budget.select.charges;
-        let simple = budget.select.when.is_none()
+        let simple = budget.limit.unit == Unit::Usd
+            && budget.select.when.is_none()
             && budget.select.subjects.iter().all(|condition| known(&condition.field))
             && budget.per_each.iter().all(|name| known(name))
             && (kinds.is_empty() || kinds.contains(&ChargeKind::Tokens));

@@ -38,6 +38,7 @@ impl Engine {
         match PriceBook::embedded().with_overrides_after(&rules.prices, &self.book) {
             Ok(book) => {
                 let before = std::mem::replace(&mut self.book, book);
+                self.highest = None;
                 if !first {
                     self.keep_book(before, rules);
                 }

@@ -21,8 +21,8 @@ impl Engine {
     /// Why a held target is not stopped again now, where it is not: what the engine's own guards say, and
     /// whether its cause lasts.
     pub(super) fn may_not_stop(&self, target: &ObjectKey) -> Option<String> {
-        if let Some(no) = self.clock_doubt.as_ref().or(self.freeze.as_ref()) {
-            return Some(no.clone());
+        if let Some(no) = self.clock_doubt.as_deref().or(self.frozen()) {
+            return Some(no.to_owned());
         }
         if self.posture.ceiling < Mode::Approve {
             return Some(format!("the daemon may only {}", self.posture.ceiling.word()));
@@ -37,9 +37,12 @@ impl Engine {
     /// still choose it: a namespace may have gone to another tenant since.
     fn has_cause(&self, target: &ObjectKey) -> bool {
         let Some(hold) = self.holds.get(target) else { return false };
+        if self.has_idle_cause(hold) {
+            return true;
+        }
         let slots = hold.holders.iter().filter_map(|name| self.slot_of(name));
         slots
-            .filter(|slot| self.budget_of(*slot).mode >= Mode::Approve)
+            .filter(|slot| self.rule_mode(self.cold[*slot as usize].budget) >= Mode::Approve)
             .filter(|slot| self.trip_of(*slot).is_some_and(|trip| trip.in_force))
             .any(|slot| self.expand(slot).targets.contains(target))
     }
@@ -76,6 +79,10 @@ impl Engine {
         if hold.holders.is_empty() {
             return;
         }
+        if !hold.orphan && self.end_idle_hold(target, seen, out) {
+            return;
+        }
+        let Some(hold) = self.holds.get(target) else { return };
         if hold.foreign || hold.orphan {
             let detail = format!("{seen}; the pause is not known to be ours, and nothing is reversed");
             return self.hold_becomes(target, HoldState::NotStopped, detail, out);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::breaker::{Cold, Hot, State};
+use crate::breaker::{Cold, Hot, State, mark};
 use crate::decision::DecisionKind;
 use crate::money::Money;
 use crate::page::PageTopic;
@@ -29,20 +29,23 @@ impl Engine {
             .iter()
             .map(|(old, new)| (*new, self.rules.budgets[usize::from(*old)].triggers.clone()))
             .collect();
-        let modes: BTreeMap<u16, Mode> =
-            kept.iter().map(|(old, new)| (*new, self.rules.budgets[usize::from(*old)].mode)).collect();
+        let modes: BTreeMap<u16, Mode> = kept.iter().map(|(old, new)| (*new, self.rule_mode(*old))).collect();
         // A set is whole or not used.
         if !self.change_prices(rules, first, out) {
             return;
         }
         self.rules = Arc::new(rules.clone());
+        self.forget_schedule();
+        self.begin_first_days();
         self.override_ends = self.next_override_end();
         self.keep_slots(&kept);
         self.lanes.clear();
+        self.keep_idle();
         let (mut newly_over, mut asked, mut widened) = (Vec::new(), Vec::new(), Vec::new());
         for slot in 0..u32::try_from(self.hot.len()).unwrap_or(u32::MAX) {
             let before = self.cold[slot as usize].limit;
             self.change_triggers(slot, &triggers);
+            self.take_label(slot);
             if self.change_limit(slot, &over_before, out) {
                 newly_over.push(self.difference(slot, before));
             }
@@ -60,7 +63,7 @@ impl Engine {
         self.page_lost_holders(out);
     }
 
-    fn over(&self) -> BTreeSet<Box<str>> {
+    pub(super) fn over(&self) -> BTreeSet<Box<str>> {
         let over = |(hot, cold): (&Hot, &Cold)| {
             let budget = &self.rules.budgets[usize::from(cold.budget)];
             (hot.sum >= cold.trip_mark(budget)).then(|| cold.name.clone())
@@ -132,7 +135,12 @@ impl Engine {
     }
 
     /// Takes the new limit; true when that alone brings the breaker over.
-    fn change_limit(&mut self, slot: u32, over_before: &BTreeSet<Box<str>>, out: &mut Outcome) -> bool {
+    pub(super) fn change_limit(
+        &mut self,
+        slot: u32,
+        over_before: &BTreeSet<Box<str>>,
+        out: &mut Outcome,
+    ) -> bool {
         let at = slot as usize;
         if let Some(length) = self.rolling(slot) {
             self.slide(slot, length);
@@ -154,11 +162,29 @@ impl Engine {
         } else if !over {
             cold.by_reload = false;
         }
+        self.forget_warnings(slot);
         self.set_mark(slot);
         if by_reload || (matches!(self.cold[at].state, State::Arming { .. }) && !over) {
             self.judge(slot, None, out);
         }
         by_reload
+    }
+
+    /// Thresholds that the sum is below under the limit that holds now: it warns of them again. A rolling window
+    /// forgets them by itself.
+    fn forget_warnings(&mut self, slot: u32) {
+        let budget = self.budget_of(slot);
+        let (hot, cold) = (&self.hot[slot as usize], &self.cold[slot as usize]);
+        if self.rolling(slot).is_some() || !matches!(cold.state, State::Clear | State::Warned) {
+            return;
+        }
+        let reached = budget.warn_at.iter().take_while(|share| hot.sum >= mark(cold.limit, **share)).count();
+        let (reached, fast) = (u8::try_from(reached).unwrap_or(u8::MAX), self.is_fast(slot));
+        let cold = &mut self.cold[slot as usize];
+        cold.warned = cold.warned.min(reached);
+        if cold.warned == 0 && !fast {
+            cold.state = State::Clear;
+        }
     }
 
     /// Takes new triggers. What they measure is the same where they say the same, wherever it is written.
@@ -171,20 +197,20 @@ impl Engine {
     }
 
     /// What the new rules changed for a breaker that they bring over.
-    fn difference(&self, slot: u32, before: Money) -> String {
+    pub(super) fn difference(&self, slot: u32, before: Money) -> String {
         let (hot, cold) = (&self.hot[slot as usize], &self.cold[slot as usize]);
         let (name, sum, limit) = (&cold.name, hot.sum, cold.limit);
-        let place = &self.budget_of(slot).trip_place;
+        let (place, unit) = (&self.budget_of(slot).trip_place, self.budget_of(slot).limit.unit);
         let change = match before == limit {
-            true => format!("trips at {} of {limit} now", self.budget_of(slot).trip_at),
-            false => format!("limit {before} before, {limit} now"),
+            true => format!("trips at {} of {} now", self.budget_of(slot).trip_at, unit.of(limit)),
+            false => format!("limit {} before, {} now", unit.of(before), unit.of(limit)),
         };
-        format!("{name} ({change}, spent {sum}; {}:{})", place.file, place.line)
+        format!("{name} ({change}, spent {}; {}:{})", unit.of(sum), place.file, place.line)
     }
 
     /// Says of which breakers the new rules changed something that a person must say yes to; `what` has `{}`
     /// where their number goes.
-    fn page_reload(&mut self, what: &str, breakers: &[String], out: &mut Outcome) {
+    pub(super) fn page_reload(&mut self, what: &str, breakers: &[String], out: &mut Outcome) {
         if breakers.is_empty() {
             return;
         }
@@ -204,7 +230,8 @@ impl Engine {
             .holds
             .values()
             .filter(|h| !h.orphan)
-            .flat_map(|h| h.holders.iter().filter(|name| self.slot_of(name).is_none()).cloned())
+            .flat_map(|h| h.holders.iter().cloned())
+            .filter(|name| self.slot_of(name).is_none() && self.idle_policy_of(name).is_none())
             .collect();
         for name in lost {
             let held: Vec<String> = self.held_by(&name).iter().map(|(key, _)| key.to_string()).collect();

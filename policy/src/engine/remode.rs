@@ -21,7 +21,7 @@ const MOST_OBJECTS: usize = 5;
 impl Engine {
     /// Takes the new mode; true when a person is to be asked because of it.
     pub(super) fn change_mode(&mut self, slot: u32, before: Mode, out: &mut Outcome) -> bool {
-        let (after, now) = (self.budget_of(slot).mode, self.now);
+        let (after, now) = (self.rule_mode(self.cold[slot as usize].budget), self.now);
         let Some(trip) = self.trip_of_mut(slot).filter(|_| before != after) else { return false };
         if after < Mode::Approve {
             trip.stage = Stage::Observed;
@@ -44,15 +44,16 @@ impl Engine {
 
     /// What the new mode changes for a breaker about which a person is asked.
     pub(super) fn mode_difference(&self, slot: u32, before: Mode) -> String {
-        let after = self.budget_of(slot).mode;
+        let after = self.rule_mode(self.cold[slot as usize].budget);
         self.said_of(slot, &format!("mode {} before, {} now", before.word(), after.word()))
     }
 
     /// A tripped breaker in a page about a reload: what changed, what was spent, and where its rule stands.
     fn said_of(&self, slot: u32, change: &str) -> String {
         let (sum, cold) = (self.hot[slot as usize].sum, &self.cold[slot as usize]);
-        let place = &self.budget_of(slot).trip_place;
-        format!("{} ({change}, spent {sum} of {}; {}:{})", cold.name, cold.limit, place.file, place.line)
+        let (place, unit) = (&self.budget_of(slot).trip_place, self.budget_of(slot).limit.unit);
+        let (sum, limit) = (unit.of(sum), unit.of(cold.limit));
+        format!("{} ({change}, spent {sum} of {limit}; {}:{})", cold.name, place.file, place.line)
     }
 
     /// What each trip that stops something, now or later, is for under the rules in force.

@@ -25,7 +25,7 @@ impl Engine {
             return; // it left the window before it came; the journal's rollups have it
         }
         let excess = if posting.excess.is_empty() { Money::ZERO } else { self.excess_of(slot, posting) };
-        let charge = Bucket { sum: posting.amount, excess, facts: 1, unpriced: 0 };
+        let charge = Bucket { sum: posting.amount, excess, facts: 1, ..Bucket::default() };
         self.add_to_window(slot, length, posting.at, &charge);
         self.slide(slot, length);
         if posting.amount > Money::from_picos(i128::from(self.hot[slot as usize].floor)) {
@@ -37,10 +37,20 @@ impl Engine {
         }
     }
 
-    /// Usage without a price in the window of a breaker.
-    pub(super) fn note_unpriced(&mut self, slot: u32, at: Timestamp) {
+    /// Usage without a price: counted in the window that it belongs to, as a charge is.
+    pub(super) fn note_unpriced(&mut self, slot: u32, at: Timestamp, out: &mut Outcome) {
         match self.rolling(slot) {
-            None => self.cold[slot as usize].unpriced += 1,
+            None => {
+                if self.has_ended(slot) {
+                    self.roll(slot, out);
+                }
+                let window = self.budget_of(slot).window.at(at);
+                let (hot, cold) = (&self.hot[slot as usize], &mut self.cold[slot as usize]);
+                match hot.window.contains(at) {
+                    true => cold.unpriced += 1,
+                    false => cold.side().window(window).unpriced += 1,
+                }
+            }
             Some(length) if at <= self.now.minus(length) && self.clock_doubt.is_none() => {}
             Some(length) => {
                 self.add_to_window(slot, length, at, &Bucket { unpriced: 1, ..Bucket::default() });
@@ -48,9 +58,22 @@ impl Engine {
         }
     }
 
+    /// What usage without a price is assumed to cost, in the window of a breaker.
+    pub(super) fn add_assumed(&mut self, slot: u32, at: Timestamp, assumed: Money) {
+        match self.rolling(slot) {
+            None => {
+                let side = self.cold[slot as usize].side();
+                side.assumed = side.assumed.saturating_add(assumed);
+            }
+            Some(length) => self.add_to_window(slot, length, at, &Bucket { assumed, ..Bucket::default() }),
+        }
+    }
+
     fn add_to_window(&mut self, slot: u32, length: Span, at: Timestamp, more: &Bucket) {
         let (hot, cold) = (&mut self.hot[slot as usize], &mut self.cold[slot as usize]);
-        cold.side().add_bucket(length, at, more);
+        let side = cold.side();
+        side.add_bucket(length, at, more);
+        side.assumed = side.assumed.saturating_add(more.assumed);
         // Until it slides, which it does not while the clock is in doubt.
         hot.sum = hot.sum.saturating_add(more.sum);
         hot.facts = hot.facts.saturating_add(more.facts);
@@ -67,6 +90,7 @@ impl Engine {
         let (now, at) = (self.now, slot as usize);
         let (hot, cold) = (&mut self.hot[at], &mut self.cold[at]);
         let all = cold.side().slide(length, now);
+        cold.side().assumed = all.assumed;
         (hot.sum, hot.facts) = (all.sum, all.facts);
         (cold.price_excess, cold.unpriced) = (all.excess, all.unpriced);
         let (start, kept) = (now.minus(length), cold.largest.len());

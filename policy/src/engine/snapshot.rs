@@ -18,14 +18,17 @@ use crate::price::PriceBook;
 use crate::rule::RuleSet;
 use crate::time::Timestamp;
 
+use super::first_days::FirstSeen;
 use super::hold::Hold;
 use super::index::Index;
+use super::latency::Latency;
 use super::pending::Pending;
 use super::positions::Positions;
 use super::prices::Past;
+use super::spot::State as Spot;
 use super::stop::Stop;
 use super::tell::Returns;
-use super::{Counters, Engine, SourceStatus, Spend};
+use super::{Counters, Engine, SourceStatus, Spend, idle};
 
 /// Format of the bytes. Raised with every change of a type that is written.
 const VERSION: u32 = 7;
@@ -79,6 +82,10 @@ struct State<'a> {
     next_decision: DecisionId,
     next_order: OrderId,
     inventory_changed: bool,
+    latency: Latency,
+    idle: Cow<'a, idle::State>,
+    first_seen: Cow<'a, FirstSeen>,
+    spot: Cow<'a, Spot>,
 }
 
 impl Engine {
@@ -117,6 +124,10 @@ impl Engine {
             next_decision: self.next_decision,
             next_order: self.next_order,
             inventory_changed: self.inventory_changed,
+            latency: self.latency,
+            idle: Cow::Borrowed(&self.idle),
+            first_seen: Cow::Borrowed(&self.first_seen),
+            spot: Cow::Borrowed(&self.spot),
         };
         // Writing to memory cannot fail for types without a custom error.
         let mut bytes = VERSION.to_le_bytes().to_vec();
@@ -172,6 +183,11 @@ impl Engine {
         engine.next_decision = state.next_decision;
         engine.next_order = state.next_order;
         engine.inventory_changed = state.inventory_changed;
+        engine.latency = state.latency;
+        engine.idle = state.idle.into_owned();
+        engine.first_seen = state.first_seen.into_owned();
+        engine.spot = state.spot.into_owned();
+        engine.forget_schedule();
         engine.index = Index::of(&engine.cold);
         for (account, spend) in (0..).zip(&engine.spend) {
             engine.accounts.insert((spend.tenant.clone(), Arc::clone(&spend.model)), account);

@@ -5,17 +5,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::attribution::glob_matches;
 use crate::breaker::{Cold, Stage, State, Trip};
 use crate::decision::{Blast, DecisionKind, Effect, HoldState, Order};
 use crate::fact::{GuardAnswer, GuardCheck};
 use crate::id::OrderId;
 use crate::inventory::{ObjectKey, ScaledObject};
-use crate::rule::{Act, Budget, Guardrail, Mode, TargetSelector, Template};
+use crate::rule::{Act, Budget, Mode, TargetSelector, Template};
 use crate::subject::Trust;
 use crate::time::Timestamp;
 
 use super::hold::Hold;
+use super::protect::{exception, protection, protection_of_kind};
 use super::{Engine, Outcome};
 
 /// A person's yes to a trip.
@@ -66,7 +66,9 @@ impl Engine {
         for (key, object) in &self.inventory.scaled_objects {
             let labels = self.inventory.labels_of(&key.namespace).unwrap_or(&empty);
             let carriers = [&object.labels, self.workload_labels(object), labels];
-            let shield = protection(&self.rules.guardrail, key, &carriers);
+            let rail = &self.rules.guardrail;
+            let shield = protection(rail, key, &carriers)
+                .or_else(|| protection_of_kind(rail, key, object.workload.as_ref()));
             if shield.is_none() && !object.deleting {
                 found.eligible += 1;
             }
@@ -136,7 +138,7 @@ impl Engine {
     pub(super) fn order(&mut self, slot: u32, expansion: &Expansion, yes: Option<Yes>, out: &mut Outcome) {
         let fresh: Vec<ObjectKey> = expansion.targets.iter().filter(|t| !self.is_held(t)).cloned().collect();
         let unsaid = self.unsaid(slot, expansion);
-        let blast = self.blast(slot, &fresh, expansion.eligible);
+        let blast = self.blast(&self.budget_of(slot).name, &fresh, expansion.eligible);
         let (stage, answer) = self.stage(slot, &fresh, &unsaid, blast, yes.as_ref());
         let approved_by = yes.map(|yes| yes.by);
         let before = self.trip_of(slot).map(|t| t.stage);
@@ -213,7 +215,7 @@ impl Engine {
         let no = |check: GuardCheck, detail: String| {
             (Stage::Withheld(check), Some(GuardAnswer { check, pass: false, detail }))
         };
-        let mode = self.budget_of(slot).mode;
+        let mode = self.rule_mode(self.cold[slot as usize].budget);
         if mode < Mode::Approve {
             return (Stage::Observed, None);
         }
@@ -228,23 +230,16 @@ impl Engine {
             );
         }
         let asks = yes.is_none() && self.mode_of(slot) == Mode::Approve && !unsaid.is_empty();
-        if put || asks {
+        let many = self.too_many(slot, fresh, yes);
+        if put || asks || many.is_some() {
             let until = self.now.plus(self.rules.guardrail.approval_expires);
-            let detail = match self.mode_of(slot) {
-                Mode::Enforce => format!(
-                    "the rules changed while it was tripped, and a change of rules stops nothing: it waits for a person \
-                     until {until}"
-                ),
-                _ => format!("mode `approve` waits for a person until {until}"),
-            };
-            let answer = GuardAnswer { check: GuardCheck::Mode, pass: false, detail };
-            return (Stage::AwaitingApproval(until), Some(answer));
+            return (Stage::AwaitingApproval(until), Some(self.question(slot, many, until)));
         }
         if let Some(doubt) = &self.clock_doubt {
             return no(GuardCheck::Clock, doubt.clone());
         }
-        if let Some(freeze) = &self.freeze {
-            return no(GuardCheck::Freeze, freeze.clone());
+        if let Some(freeze) = self.frozen() {
+            return no(GuardCheck::Freeze, freeze.to_owned());
         }
         if self.is_inventory_stale() {
             return no(GuardCheck::Inventory, self.inventory_age());
@@ -258,15 +253,14 @@ impl Engine {
     }
 
     /// Counts distinct newly stopped targets in the guardrail's window, with these.
-    pub(super) fn blast(&self, slot: u32, fresh: &[ObjectKey], eligible: u32) -> Blast {
+    pub(super) fn blast(&self, rule: &str, fresh: &[ObjectKey], eligible: u32) -> Blast {
         let rail = &self.rules.guardrail;
-        let budget = &self.budget_of(slot).name;
         let recent = self.stops.iter().filter(|s| s.at > self.now.minus(rail.per));
         let mut overall: BTreeSet<&ObjectKey> = fresh.iter().collect();
         let mut by_rule = overall.clone();
         for stop in recent {
             overall.insert(&stop.target);
-            if stop.budget == *budget {
+            if *stop.budget == *rule {
                 by_rule.insert(&stop.target);
             }
         }
@@ -326,7 +320,10 @@ impl Engine {
                 let mode = self.mode_of(slot);
                 (self.why(slot), mode, self.trip_of(slot).map_or(hold.decision, |t| t.decision))
             }
-            None => (hold.why.clone(), self.posture.ceiling, hold.decision),
+            None => {
+                let mode = self.idle_mode_of(hold).unwrap_or(self.posture.ceiling);
+                (hold.why.clone(), mode, hold.decision)
+            }
         };
         let Some(hold) = self.holds.get_mut(target) else { return };
         hold.order = id;
@@ -380,7 +377,9 @@ impl Engine {
                 let unheard = !trip.told && self.mode_of(slot) >= Mode::Approve;
                 // Nothing ran on that one could have asked about: that may have changed.
                 let news = self.inventory_changed || !self.holds.is_empty();
-                self.now >= until || unheard || (trip.asked.is_empty() && news)
+                // A question that lapses in a freeze is put again after it: nobody's yes could do anything now.
+                let lapsed = self.now >= until && (trip.asked.is_empty() || self.frozen().is_none());
+                lapsed || unheard || (trip.asked.is_empty() && news)
             }
             Stage::Ordered => self.inventory_changed,
         };
@@ -426,26 +425,4 @@ pub(super) fn blast_detail(blast: Blast, per: String) -> String {
         "{} of this rule in {per} (cap {}: of {} eligible), {} of all rules (cap {})",
         blast.by_rule, blast.rule_cap, blast.eligible, blast.overall, blast.overall_cap
     )
-}
-
-/// Why an object must never be touched, where it must not. `labels` are its own, those of its workload and
-/// those of its namespace: any of them protects.
-#[must_use]
-pub fn protection(rail: &Guardrail, key: &ObjectKey, labels: &[&Labels]) -> Option<String> {
-    if let Some(pattern) = rail.protected_namespaces.iter().find(|p| glob_matches(p, &key.namespace)) {
-        return Some(format!("namespace `{}` is protected (`{pattern}`)", key.namespace));
-    }
-    if rail.protected_objects.contains(key) {
-        return Some("it is on the protected list".to_owned());
-    }
-    carried(&rail.protected_labels, labels).map(|(name, value)| format!("label {name}={value} protects it"))
-}
-
-fn exception(selector: &TargetSelector, labels: &[&Labels]) -> Option<String> {
-    carried(&selector.except, labels).map(|(name, value)| format!("the rule excepts {name}={value}"))
-}
-
-/// The first of the wanted labels that somebody carries.
-fn carried<'a>(wanted: &'a [(Box<str>, Box<str>)], labels: &[&Labels]) -> Option<&'a (Box<str>, Box<str>)> {
-    wanted.iter().find(|(name, value)| labels.iter().any(|carried| carried.get(name) == Some(value)))
 }

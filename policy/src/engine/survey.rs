@@ -119,7 +119,7 @@ impl Engine {
 
     fn count(&self, survey: &mut Survey, at: usize, now: Timestamp) {
         let cold = &self.cold[at];
-        let (state, sum) = (cold.state.word(), self.in_window(at, now).sum);
+        let (state, sum) = (self.word_of(at, now), self.in_window(at, now).sum);
         let budget = &self.rules.budgets[usize::from(cold.budget)].name;
         if !survey.tallies.contains_key(budget) {
             survey.tallies.insert(budget.clone(), Tally::default());
@@ -155,12 +155,28 @@ impl Engine {
         !rolling && now >= self.hot[at].window.end && self.clock_doubt.is_none()
     }
 
+    /// The state of a breaker as of an instant. What was warned of in a window that has ended is over with it,
+    /// though nothing has been charged to the next one.
+    pub(super) fn word_of(&self, at: usize, now: Timestamp) -> &'static str {
+        match &self.cold[at].state {
+            State::Clear | State::Warned if self.rolled(at, now) => State::Clear.word(),
+            state => state.word(),
+        }
+    }
+
     /// What is in the window of a breaker as of an instant.
     pub(super) fn in_window(&self, at: usize, now: Timestamp) -> Bucket {
-        if self.rolled(at, now) {
-            return Bucket::default();
-        }
         let (hot, cold) = (&self.hot[at], &self.cold[at]);
+        if self.rolled(at, now) {
+            // What came a little early is there already.
+            let early = cold.side.as_ref().and_then(|side| side.early(hot.window.end, now));
+            return early.map_or_else(Bucket::default, |early| Bucket {
+                sum: early.sum,
+                facts: early.facts,
+                unpriced: early.unpriced,
+                ..Bucket::default()
+            });
+        }
         let slid = match (&self.rules.budgets[usize::from(cold.budget)].window, &cold.side) {
             (WindowSpec::Rolling(length), Some(side)) if self.clock_doubt.is_none() => {
                 side.slid(*length, now)
@@ -168,6 +184,7 @@ impl Engine {
             _ => None,
         };
         let excess = cold.price_excess;
-        slid.unwrap_or(Bucket { sum: hot.sum, excess, facts: hot.facts, unpriced: cold.unpriced })
+        let (sum, facts, unpriced) = (hot.sum, hot.facts, cold.unpriced);
+        slid.unwrap_or(Bucket { sum, excess, facts, unpriced, ..Bucket::default() })
     }
 }

@@ -11,6 +11,7 @@ use crate::id::DecisionId;
 use crate::inventory::ObjectKey;
 use crate::page::PageTopic;
 use crate::rule::{Act, Budget, Mode, OnStale};
+use crate::spot::SpotKind;
 use crate::time::{Span, Timestamp};
 
 use super::hold::{GIVEN_BACK, Hold};
@@ -65,7 +66,7 @@ impl Engine {
     }
 
     /// A decision under the next number.
-    fn numbered(&mut self, kind: DecisionKind, mode: Mode, why: Why) -> Decision {
+    pub(super) fn numbered(&mut self, kind: DecisionKind, mode: Mode, why: Why) -> Decision {
         let id = self.next_decision;
         self.next_decision = DecisionId(id.0 + 1);
         Decision { id, at: self.now, kind, mode, why }
@@ -95,7 +96,7 @@ impl Engine {
                 self.tell_breaker(*slot, &decision, out);
             }
         }
-        if slots.is_empty() {
+        if slots.is_empty() && !self.tell_idle_hold(&holders, &decision, loud, out) {
             self.tell_unheld(target, &mut decision, out);
         }
         out.decisions.push(decision);
@@ -134,8 +135,10 @@ impl Engine {
         }
         let budget = breaker.name.split('/').next().unwrap_or("");
         let routes = self.rules.budgets.iter().find(|b| &*b.name == budget);
-        let routes =
-            routes.map(|b| routes_for(b, is_warning(&decision.kind))).unwrap_or_else(|| self.page_routes());
+        let routes = routes
+            .map(|b| routes_for(b, is_warning(&decision.kind)))
+            .or_else(|| self.idle_routes(&breaker.name))
+            .unwrap_or_else(|| self.page_routes());
         self.tell(routes, decision, &breaker, targets, Times::default(), out);
     }
 
@@ -145,12 +148,12 @@ impl Engine {
         self.returns.retain(|crossing, _| holds.values().any(|hold| is_given_back_for(hold, crossing)));
     }
 
-    fn all_proven(&self, name: &str) -> bool {
+    pub(super) fn all_proven(&self, name: &str) -> bool {
         let mut held = self.holds.values().filter(|h| h.holders.contains(name)).peekable();
         held.peek().is_some() && held.all(|h| h.state == HoldState::Verified)
     }
 
-    fn tell(
+    pub(super) fn tell(
         &mut self,
         routes: BTreeSet<Box<str>>,
         decision: &Decision,
@@ -246,8 +249,9 @@ impl Engine {
     /// theirs go that may send messages.
     pub(super) fn routes_of_silence(&self) -> BTreeSet<Box<str>> {
         let mut routes = self.page_routes();
-        for budget in self.rules.budgets.iter().filter(|budget| budget.on_stale == OnStale::Alert) {
-            if budget.mode.min(self.posture.ceiling) >= Mode::Alert {
+        for (at, budget) in (0..).zip(&self.rules.budgets) {
+            let asks = budget.on_stale == OnStale::Alert;
+            if asks && self.rule_mode(at).min(self.posture.ceiling) >= Mode::Alert {
                 routes.extend(routes_for(budget, false));
             }
         }
@@ -294,7 +298,11 @@ fn severity(kind: &DecisionKind) -> Severity {
         | DecisionKind::WarnedBy { .. }
         | DecisionKind::Arming { .. }
         | DecisionKind::BreachedAfterClose => Severity::Warning,
-        DecisionKind::Page { topic: PageTopic::SourceHeard, .. } => Severity::Info,
+        DecisionKind::Idle { .. } => Severity::Warning,
+        DecisionKind::Packable { .. } => Severity::Info,
+        DecisionKind::Page { topic: PageTopic::SourceHeard | PageTopic::FirstDays, .. } => Severity::Info,
+        DecisionKind::Spot(spot) if spot.notice.kind == SpotKind::Rebalance => Severity::Info,
+        DecisionKind::Spot(_) => Severity::Warning,
         DecisionKind::Tripped { .. } | DecisionKind::Withheld { .. } | DecisionKind::Page { .. } => {
             Severity::Critical
         }
@@ -333,6 +341,9 @@ fn subject_of(kind: &DecisionKind) -> String {
         DecisionKind::BreachedAfterClose => "breached-after-close".to_owned(),
         DecisionKind::Hold { target, to, .. } => format!("hold-{target}-{}", to.word()),
         DecisionKind::Commanded { .. } => "commanded".to_owned(),
+        DecisionKind::Idle { .. } => "idle".to_owned(),
+        DecisionKind::Packable { .. } => "packable".to_owned(),
         DecisionKind::Page { topic, .. } => format!("page-{topic:?}"),
+        DecisionKind::Spot(spot) => format!("spot-{}", spot.notice.kind.word()),
     }
 }

@@ -187,7 +187,7 @@ impl Engine {
         let tariff = self.lanes.tariff(lane);
         let amount = price(&tariff.meter, &row.quantities);
         let lane = self.lanes.get(lane);
-        let (account, paced) = (lane.account, lane.slots.marks().paced);
+        let (account, special) = (lane.account, lane.slots.marks().special);
         let mut slots = std::mem::take(&mut self.slot_scratch);
         slots.clear();
         slots.extend_from_slice(lane.slots.as_slice());
@@ -196,6 +196,9 @@ impl Engine {
                 (money, flags.0 | row.flags.0, excess(&tariff.before, &row.quantities, money))
             }
             Err(what) => {
+                if special {
+                    self.post_unpriced(batch, row, &mut slots, out);
+                }
                 self.count_unpriced(account, &slots, row, &what, out);
                 self.slot_scratch = slots;
                 return;
@@ -204,18 +207,24 @@ impl Engine {
         self.count_flags(flags);
         let excess = excess.as_ref().map_or(&[][..], |excess| &excess[..]);
         self.book_spend(account, row.occurred_at, money, out);
-        let on_time = !batch.catching_up && self.now.since(row.occurred_at) <= self.settings.on_time;
-        if !on_time {
-            self.steady_since = self.now;
+        let on_time = self.is_on_time(batch, row);
+        match on_time {
+            true => self.latency.lag.see(self.now.since(row.occurred_at), self.now),
+            false => self.steady_since = self.now,
         }
         let posting = Posting { amount: money, excess, at: row.occurred_at, on_time, batch, row };
         for slot in &slots {
-            match paced {
-                true => self.post_paced(*slot, &posting, out),
+            match special {
+                true => self.post_special(*slot, &posting, out),
                 false => self.post(*slot, &posting, out),
             }
         }
         self.slot_scratch = slots;
+    }
+
+    /// Recent enough, and from a source that has caught up.
+    pub(super) fn is_on_time(&self, batch: &UsageBatch, row: &Usage) -> bool {
+        !batch.catching_up && self.now.since(row.occurred_at) <= self.settings.on_time
     }
 
     /// What a row would cost, and which breakers it would add to.
@@ -232,21 +241,8 @@ impl Engine {
         }
     }
 
-    /// Adds a charge to a breaker whose budget may look at more than its sum.
-    fn post_paced(&mut self, slot: u32, posting: &Posting<'_>, out: &mut Outcome) {
-        if self.budget_of(slot).triggers.is_empty() {
-            return self.post(slot, posting, out);
-        }
-        self.keep_pace(slot, posting);
-        self.post(slot, posting, out);
-        // What belongs to another window makes nothing of this one on time.
-        let rolling = self.rolling(slot).is_some();
-        let inside = rolling || self.hot[slot as usize].window.contains(posting.at);
-        self.judge(slot, inside.then_some(posting), out);
-    }
-
     /// Adds a charge to one breaker. The short way touches one cache line.
-    fn post(&mut self, slot: u32, posting: &Posting<'_>, out: &mut Outcome) {
+    pub(super) fn post(&mut self, slot: u32, posting: &Posting<'_>, out: &mut Outcome) {
         let hot = &mut self.hot[slot as usize];
         let ended = self.now >= hot.window.end && self.clock_doubt.is_none();
         if ended || !hot.window.contains(posting.at) {
@@ -286,6 +282,9 @@ impl Engine {
                 let breach = closed_at <= self.now && !closed.breached && closed.sum >= limit;
                 closed.breached |= breach;
                 let closed: Closed = closed.clone();
+                if closed_at > self.now {
+                    self.armed.insert(slot); // it has not begun: its first tick looks at it
+                }
                 if breach {
                     self.breached_after_close(slot, window.start, &closed, posting, out);
                 }
@@ -322,7 +321,7 @@ impl Engine {
         let model = std::sync::Arc::clone(&total.model);
         self.rollups.of(account, row.occurred_at, &mut out.rollups).unpriced += 1;
         for slot in slots {
-            self.note_unpriced(*slot, row.occurred_at);
+            self.note_unpriced(*slot, row.occurred_at, out);
         }
         self.page_unpriced(&model, what, out);
     }

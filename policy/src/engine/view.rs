@@ -8,10 +8,11 @@ use crate::breaker::{Bucket, Stage, State};
 use crate::burn::Burn;
 use crate::decision::HoldState;
 use crate::inventory::ObjectKey;
-use crate::money::Money;
+use crate::money::{Money, Unit};
 use crate::rule::{Mode, RuleSet, WindowSpec};
 use crate::time::Timestamp;
 
+use super::spot::SpotView;
 use super::{Counters, Engine, SourceStatus, Spend};
 
 /// The state of everything but the breakers, as of an instant.
@@ -45,6 +46,10 @@ pub struct View {
     pub remembered: usize,
     /// Log files of which it is known how far they were read.
     pub files: usize,
+    /// When the rules freeze next, where they do.
+    pub next_freeze: Option<String>,
+    /// What AWS took away, by pool.
+    pub spot: SpotView,
 }
 
 /// One breaker.
@@ -80,6 +85,12 @@ pub struct BreakerView {
     pub trips: u16,
     /// Closed windows that were or turned out to be over.
     pub breached_windows: u32,
+    /// Of sum, limit, burn and what is reserved.
+    pub unit: Unit,
+    /// How much more may be spent from now until a stop is proven; `None` where its rate is not known.
+    pub overshoot: Option<Money>,
+    /// Until when its budget only does what first days allow.
+    pub first_days_until: Option<Timestamp>,
 }
 
 /// One hold.
@@ -119,7 +130,7 @@ impl Engine {
             prices: self.book.id().into(),
             ceiling: self.posture.ceiling,
             because: self.posture.because.clone(),
-            freeze: self.freeze.clone(),
+            freeze: self.frozen_at(now),
             clock_doubt: self.clock_doubt.clone(),
             holds: self.holds.keys().filter_map(|key| self.hold_view(key)).collect(),
             sources: self.sources.iter().map(|(name, status)| (name.clone(), status.clone())).collect(),
@@ -127,10 +138,12 @@ impl Engine {
             counters: self.counters.clone(),
             remembered: self.seen.len(),
             files: self.positions.len(),
+            next_freeze: self.next_freeze(now),
+            spot: self.spot.view(),
         }
     }
 
-    /// Why everything is frozen, where it is.
+    /// Why a person froze everything, where one did; see [`Engine::frozen`] for the rules' freezes too.
     #[must_use]
     pub fn freeze(&self) -> Option<&str> {
         self.freeze.as_deref()
@@ -186,16 +199,19 @@ impl Engine {
             start: window.start,
             end: window.end,
             sum,
-            limit: cold.limit,
+            limit: if rolled { cold.limit_of(budget, now) } else { cold.limit },
             facts,
             burn: self.burn(u32::try_from(at).unwrap_or(u32::MAX), now),
             unpriced,
-            state: cold.state.word().into(),
-            detail: detail(&cold.state),
-            mode: budget.mode.min(self.posture.ceiling),
+            state: self.word_of(at, now).into(),
+            detail: self.with_first_days(cold.budget, detail(&cold.state)),
+            mode: self.rule_mode(cold.budget).min(self.posture.ceiling),
             pending: cold.pending,
             trips: cold.trips,
             breached_windows: u32::try_from(breached).unwrap_or(u32::MAX),
+            first_days_until: self.first_days_of(cold.budget),
+            unit: budget.limit.unit,
+            overshoot: self.overshoot(u32::try_from(at).unwrap_or(u32::MAX), now),
         }
     }
 }

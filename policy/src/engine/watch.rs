@@ -43,6 +43,8 @@ pub struct SourceStatus {
     pub(super) hour: i64,
     /// How often a subject went to `unattributed` because of the cap: once for each batch that brought it.
     pub over_cap: u64,
+    /// It is silent, and this shows that there is usage.
+    pub traffic_seen: Option<String>,
 }
 
 impl Engine {
@@ -119,6 +121,7 @@ impl Engine {
     /// A source brought what it is there for: its silence is over, and whoever knew of it is told.
     pub(super) fn end_silence(&mut self, source: &str, out: &mut Outcome) {
         let Some(status) = self.sources.get_mut(source) else { return };
+        status.traffic_seen = None;
         let Some(why) = status.stale.take() else { return };
         if std::mem::take(&mut status.silence_told) {
             let detail = format!("source `{source}` is heard again; before, it {why}");
@@ -147,6 +150,7 @@ impl Engine {
             }
             SourceState::TrafficSeenElsewhere(signal) => {
                 self.stale(&health.source, &format!("silent although {signal}"), out);
+                self.judge_silence(&health.source, signal, out);
             }
         }
         if health.source.as_ref() == KUBERNETES && !matches!(health.state, SourceState::Broken(_)) {
@@ -231,10 +235,13 @@ impl Engine {
         self.watch_sources(out);
         self.page_posture(out);
         self.end_overrides(out);
+        self.end_first_days(out);
+        self.pass_spot();
         let armed: Vec<u32> = self.armed.iter().copied().collect();
         for slot in armed {
             self.tick_breaker(slot, out);
         }
+        self.tick_idle(out);
         self.settle_holds(out);
         self.forget_returns();
         self.inventory_changed = false;

@@ -53,4 +53,9 @@ pub enum CommandKind {
     ReleaseAll,
     /// The wall clock is right; carry on.
     ClockIsRight,
+    /// It may be idle, for as long as the rules let such a word hold (`ackFor`).
+    AckIdle {
+        /// A ScaledObject or a workload.
+        object: ObjectKey,
+    },
 }

@@ -23,9 +23,11 @@ pub use usage::{
 
 pub(crate) use usage::words;
 
+use crate::gpu::GpuBatch;
 use crate::inventory::InventoryChange;
 use crate::page::PageTopic;
 use crate::rule::{Mode, RuleSet};
+use crate::spot::{HostChange, SpotBatch};
 use crate::time::Timestamp;
 
 /// What both clocks said when a turn began. The wall clock dates things; the monotonic clock judges it.
@@ -64,6 +66,12 @@ pub enum Fact {
     Settings(Box<Settings>),
     /// How far those files were read may be forgotten.
     FilesGone(FilesGone),
+    /// What GPUs do.
+    Gpus(GpuBatch),
+    /// AWS will take instances away, or has.
+    Spot(SpotBatch),
+    /// Which node an instance is.
+    Hosts(HostChange),
 }
 
 /// Something is wrong with the daemon itself (a disk that fills, a replay that differs).

@@ -125,6 +125,8 @@ pub enum GuardCheck {
     Clock,
     /// The cluster was heard within the last two minutes.
     Inventory,
+    /// Few enough targets to go without a person's yes.
+    Approval,
 }
 
 impl GuardCheck {
@@ -142,6 +144,7 @@ impl GuardCheck {
             Self::Operator => "operator",
             Self::Clock => "clock",
             Self::Inventory => "inventory",
+            Self::Approval => "approval",
         }
     }
 }

@@ -11,8 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use super::entry::{Entry, MANTLE_PROVIDER};
 use super::model_id::{self, ModelRef, split_scope};
-use super::{InstancePrice, MeterQuery, Price, PriceFlags, Resolution, Scope, Tier, UnpricedReason};
-use crate::money::{HourRate, Percent};
+use super::{
+    InstancePrice, MeterQuery, Price, PriceFlags, Resolution, Scope, Tier, TokenClass, UnpricedReason,
+};
+use crate::money::{HourRate, Percent, TokenRate};
 
 /// Region whose on-demand prices stand in, flagged, for regions without their own.
 pub(super) const HOME_REGION: &str = "us-east-1";
@@ -206,6 +208,13 @@ impl PriceBook {
                 instance_type: instance_type.to_owned(),
                 capacity_type: capacity_type.to_owned(),
             })
+    }
+
+    /// The highest price of each class that the book has, in the order of [`TokenClass::ALL`]. Looks at all of it.
+    #[must_use]
+    pub fn highest_rates(&self) -> [TokenRate; 5] {
+        let entries = || self.0.models.values();
+        TokenClass::ALL.map(|class| entries().filter_map(|e| e.highest(class)).max().unwrap_or_default())
     }
 
     fn hour_rate(&self, region: &str, kind: &str, capacity: &str) -> Option<(String, HourRate, PriceFlags)> {

@@ -61,6 +61,11 @@ impl Entry {
         self.levels[at].rates[class as usize] = Some(listed);
     }
 
+    /// The highest rate of a class, whatever tier and size of prompt.
+    pub(super) fn highest(&self, class: TokenClass) -> Option<TokenRate> {
+        self.levels.iter().filter_map(|level| level.rates[class as usize]).map(|listed| listed.rate).max()
+    }
+
     /// Whether any rate here is a global rate under a bare id.
     pub(super) fn lists_global_rates(&self) -> bool {
         self.figures().any(|(_, listed)| listed.is_global)

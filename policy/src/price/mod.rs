@@ -14,8 +14,9 @@ mod apply;
 mod book;
 mod embedded;
 mod entry;
-mod guard;
 #[deny(clippy::arithmetic_side_effects)]
+mod gpus;
+mod guard;
 mod instance;
 mod litellm;
 #[deny(clippy::arithmetic_side_effects)]
@@ -31,6 +32,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use book::PriceBook;
+pub use gpus::gpus_of;
 pub use guard::{PriceIssue, PriceProblem};
 pub use instance::InstancePrice;
 pub use meter::{Amount, Price};

@@ -6,9 +6,12 @@
 //! budget without its `burnRate` is another budget.
 
 mod act;
+mod approval;
 mod attribution;
 mod budget;
+mod freeze;
 mod guardrail;
+mod idle;
 mod limit;
 mod link;
 mod lint;
@@ -18,6 +21,7 @@ mod route;
 mod schema;
 mod select;
 mod source;
+mod spot;
 mod trigger;
 mod when;
 mod window;
@@ -33,7 +37,7 @@ use super::diagnose::{Diagnostic, DiagnosticKind as Kind, Diagnostics, Severity,
 use super::file::documents;
 use super::node::{Node, SourceFile, Spot};
 use super::read::{Fields, Keys, Sink};
-use super::{Budget, Place, Route, RuleSet, SourceRule};
+use super::{Budget, IdlePolicy, Place, Route, RuleSet, SourceRule, SpotPolicy};
 use crate::time::Span;
 
 /// A set that can be used, with what its author should look at.
@@ -52,10 +56,8 @@ const LONGEST: Span = Span::from_hours(31 * 24);
 const API_VERSION: &str = "breakerbox.dev/v1alpha1";
 
 /// Kinds that are read.
-const KINDS: [&str; 6] = ["Budget", "Route", "Attribution", "Guardrail", "PriceBook", "Source"];
-
-/// Kinds of the language that this version refuses.
-const LATER_KINDS: [&str; 2] = ["IdlePolicy", "SpotPolicy"];
+const KINDS: [&str; 8] =
+    ["Budget", "Route", "Attribution", "Guardrail", "PriceBook", "Source", "IdlePolicy", "SpotPolicy"];
 
 /// Checks a rule set whole. The order of the files makes no difference.
 ///
@@ -101,7 +103,8 @@ struct Found {
     /// Index of the file that is being read.
     file: usize,
     documents: usize,
-    budget_documents: usize,
+    /// Of kinds by which something is watched.
+    watching_documents: usize,
     /// First place of each kind and name, also of documents that have mistakes of their own.
     names: BTreeMap<(&'static str, String), Place>,
     budgets: Vec<(Budget, Origin)>,
@@ -110,6 +113,8 @@ struct Found {
     guardrails: Vec<guardrail::Part>,
     prices: Vec<price::Part>,
     sources: BTreeMap<Box<str>, SourceRule>,
+    idle: Vec<IdlePolicy>,
+    spot: Vec<SpotPolicy>,
 }
 
 /// Where a document is, for diagnostics of the second pass.
@@ -148,7 +153,7 @@ fn read_document(tree: &Node, sink: &mut Sink<'_>, found: &mut Found) {
     let kind = read_kind(&fields, sink);
     let header = read_header(&fields, kind, sink, found);
     let Some(kind) = kind else { return };
-    found.budget_documents += usize::from(kind == "Budget");
+    found.watching_documents += usize::from(matches!(kind, "Budget" | "IdlePolicy"));
     let help = "see the reference for what this kind says";
     let Some(spec) = fields.required("spec", help, sink) else { return };
     let name = header.as_ref().map_or_else(|| "?".into(), |h| h.name.clone());
@@ -157,8 +162,10 @@ fn read_document(tree: &Node, sink: &mut Sink<'_>, found: &mut Found) {
         "Budget" => found.budgets.extend(budget::read(&header, spec, sink, found.file)),
         "Route" => found.routes.extend(route::read(&header, spec, sink)),
         "Attribution" => found.attribution.extend(attribution::read(spec, sink)),
-        "Guardrail" => found.guardrails.extend(guardrail::read(spec, sink)),
+        "Guardrail" => found.guardrails.extend(guardrail::read(spec, sink, found.file)),
+        "SpotPolicy" => found.spot.extend(spot::read(&header, spec, sink)),
         "PriceBook" => found.prices.extend(price::read(&header, spec, sink, found.file)),
+        "IdlePolicy" => found.idle.extend(idle::read(&header, spec, sink)),
         _ => {
             if let Some(rule) = source::read(spec, sink) {
                 found.sources.insert(header.name, rule);
@@ -187,13 +194,7 @@ fn read_kind(fields: &Fields<'_>, sink: &mut Sink<'_>) -> Option<&'static str> {
     if let Some(kind) = KINDS.into_iter().find(|kind| *kind == text) {
         return Some(kind);
     }
-    if LATER_KINDS.contains(&text) {
-        let message = format!("kind `{text}` is not supported by this version");
-        let help = format!("take the document out of this folder; this version reads {}", one_of(KINDS));
-        sink.error(Kind::UnsupportedKind, node.spot, message, help);
-        return None;
-    }
-    let help = match sink.meant(text, KINDS.into_iter().chain(LATER_KINDS)) {
+    let help = match sink.meant(text, KINDS) {
         Some(close) => format!("did you mean `{close}`?"),
         None => format!("write {}", one_of(KINDS)),
     };

@@ -4,30 +4,41 @@
 //! applied, and each thing that can lead to a decision with the place it was written at. `file` reads YAML into
 //! the trees of `node`, `compile` makes this from those, `diagnose` tells people what is wrong.
 
+mod budget;
 mod compile;
 mod diagnose;
 mod file;
+mod freeze;
 mod glob;
+mod guardrail;
+mod idle;
 mod node;
 mod read;
+mod spot;
+pub mod trial;
 mod trigger;
 mod when;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
-use crate::money::{Money, Percent};
 use crate::price::PriceOverrides;
 use crate::subject::{FieldName, field};
-use crate::time::{Span, Timestamp};
+use crate::time::Span;
 
+pub use budget::{
+    Budget, CalendarUnit, Limit, LimitOverride, OnStale, OnUnpriced, Restore, RestoreWhen, Waves, WindowSpec,
+};
 pub use compile::{Compiled, compile, schema};
 pub use diagnose::{Diagnostic, DiagnosticKind, Diagnostics, Severity};
+pub use freeze::{FROZEN_BY_RULES, FreezeWhen, FreezeWindow, Frozen};
 pub use glob::glob_matches;
+pub use guardrail::{Approvers, FirstDays, Guardrail, PROTECTED_NAMESPACES, ProtectedKind};
+pub use idle::{IdleAct, IdlePolicy, IdleWhen, NodeSelector, Pack};
 pub use node::SourceFile;
+pub use spot::{SpotAct, SpotPolicy, SpotTrigger};
 pub use trigger::{Measure, Multiple, Then, Trigger};
 pub use when::When;
 
@@ -94,49 +105,10 @@ pub struct RuleSet {
     pub prices: PriceOverrides,
     /// What is said of sources, by name.
     pub sources: BTreeMap<Box<str>, SourceRule>,
-}
-
-/// How much some subjects may spend in a window, and what happens on the way there.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Budget {
-    /// `metadata.name`, unique.
-    pub name: Box<str>,
-    /// For people.
-    pub description: Box<str>,
-    /// Where the document begins.
-    pub place: Place,
-    /// Which charges count.
-    pub select: Selector,
-    /// One breaker for each combination of these fields; empty for one in all.
-    pub per_each: Vec<FieldName>,
-    /// The limit.
-    pub limit: Limit,
-    /// The window.
-    pub window: WindowSpec,
-    /// Parent budget: a charge that counts here counts there too.
-    pub within: Option<Box<str>>,
-    /// Shares of the limit at which people are told, ascending.
-    pub warn_at: Vec<Percent>,
-    /// Share of the limit at which the breaker trips.
-    pub trip_at: Percent,
-    /// Where `tripAt` (or, by default, `limit`) was written: the line that an order cites.
-    pub trip_place: Place,
-    /// How long the breaker stays `Arming` before it trips.
-    pub grace: Span,
-    /// What to do at each warning.
-    pub on_warn: Vec<Act>,
-    /// What to do when it trips.
-    pub on_trip: Vec<Act>,
-    /// When and how it gives back.
-    pub restore: Restore,
-    /// What silence of a source means.
-    pub on_stale: OnStale,
-    /// How far it may go.
-    pub mode: Mode,
-    /// What it looks at besides its sum, in the order in which they are asked.
-    pub triggers: Vec<Trigger>,
-    /// Spans over which its triggers measure, each once, ascending.
-    pub spans: Vec<Span>,
+    /// When GPUs count as idle, and how to take them back; by name.
+    pub idle: Vec<IdlePolicy>,
+    /// What to do when AWS takes instances away; by name.
+    pub spot: Vec<SpotPolicy>,
 }
 
 /// Which charges count: all of these conditions, on trusted fields only.
@@ -150,6 +122,22 @@ pub struct Selector {
     pub charges: Vec<ChargeKind>,
     /// A condition in CEL beside the others.
     pub when: Option<When>,
+}
+
+impl Selector {
+    /// The one source whose charges count, where it is named exactly.
+    #[must_use]
+    pub fn one_source(&self) -> Option<&str> {
+        self.subjects.iter().find(|condition| &*condition.field == field::SOURCE).and_then(|condition| {
+            match &condition.test {
+                Test::In(values) => match values.as_slice() {
+                    [one] if !one.contains(['*', '?']) => Some(&**one),
+                    _ => None,
+                },
+                Test::NotIn(_) | Test::Exists | Test::DoesNotExist => None,
+            }
+        })
+    }
 }
 
 /// A kind of charge.
@@ -197,61 +185,6 @@ pub enum Test {
     DoesNotExist,
 }
 
-/// A limit in money, with exceptions.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Limit {
-    /// The limit where no override matches.
-    pub amount: Money,
-    /// The first one that matches an instance and has not ended holds.
-    pub overrides: Vec<LimitOverride>,
-}
-
-/// Another limit for some instances.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LimitOverride {
-    /// Instance fields and their exact values.
-    pub matches: Vec<(FieldName, Box<str>)>,
-    /// The limit.
-    pub amount: Money,
-    /// Until then (end of that day in the window's time zone).
-    pub until: Option<Timestamp>,
-}
-
-/// Over which time a budget adds up.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum WindowSpec {
-    /// A calendar unit in a time zone.
-    Calendar {
-        /// The unit.
-        unit: CalendarUnit,
-        /// Time zone of its boundaries.
-        timezone: Tz,
-        /// First month of the fiscal year, 1 to 12; matters for quarter and year.
-        fiscal_start: u8,
-    },
-    /// The time up to now.
-    Rolling(Span),
-    /// Since ever: a prepaid amount.
-    Lifetime,
-}
-
-/// Calendar unit of a window. Weeks begin on Monday (ISO 8601).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum CalendarUnit {
-    /// Hour.
-    Hour,
-    /// Day.
-    Day,
-    /// Week.
-    Week,
-    /// Month.
-    Month,
-    /// Quarter.
-    Quarter,
-    /// Year.
-    Year,
-}
-
 /// Something to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Act {
@@ -293,38 +226,6 @@ pub enum Template {
     Literal(Box<str>),
     /// `${field}`: the breaker's own value of a `perEach` field, only where trusted and not empty.
     Field(FieldName),
-}
-
-/// When a tripped breaker gives back.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Restore {
-    /// When.
-    pub when: RestoreWhen,
-    /// Not before it was tripped for this long.
-    pub min_hold: Span,
-    /// After so many trips in one window it stays tripped and pages.
-    pub max_trips_per_window: u32,
-}
-
-/// When a tripped breaker gives back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum RestoreWhen {
-    /// When its window ends.
-    WindowRolls,
-    /// When the sum is below this share of the limit (rolling windows), or the window ends.
-    Below(Percent),
-    /// When a person resets it.
-    Manual,
-}
-
-/// What silence of a source means for a budget.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum OnStale {
-    /// Nothing changes.
-    #[default]
-    Keep,
-    /// People are told.
-    Alert,
 }
 
 /// Where messages go.
@@ -427,58 +328,6 @@ pub struct PrincipalRule {
     /// Where it was written.
     pub place: Place,
 }
-
-/// What no rule may do. Several documents add up: protections unite, the smallest caps hold.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Guardrail {
-    /// Namespaces that are never touched (globs).
-    pub protected_namespaces: Vec<Box<str>>,
-    /// Labels (of the object or its namespace) that protect.
-    pub protected_labels: Vec<(Box<str>, Box<str>)>,
-    /// Objects that are never touched.
-    pub protected_objects: Vec<crate::inventory::ObjectKey>,
-    /// Distinct newly stopped targets of one rule in the window, as a share of the eligible ones.
-    pub per_rule: Percent,
-    /// The same, at least this many.
-    pub at_least: u32,
-    /// Distinct newly stopped targets of all rules in the window.
-    pub overall: u32,
-    /// The window of the two caps.
-    pub per: Span,
-    /// Route of pages about ourselves and of rules that name none.
-    pub page: Option<Box<str>>,
-    /// A breaker waits this long for approval before the question lapses.
-    pub approval_expires: Span,
-}
-
-impl Default for Guardrail {
-    /// RULES: 10% of eligible per 10 m, at least 5, overall 20 per 10 m; approvals expire in 15 m.
-    fn default() -> Self {
-        Self {
-            protected_namespaces: PROTECTED_NAMESPACES.iter().map(|n| (*n).into()).collect(),
-            protected_labels: vec![(crate::annotation::PROTECTED.into(), "true".into())],
-            protected_objects: Vec::new(),
-            per_rule: Percent::from_ppm(100_000),
-            at_least: 5,
-            overall: 20,
-            per: Span::from_mins(10),
-            page: None,
-            approval_expires: Span::from_mins(15),
-        }
-    }
-}
-
-/// Always protected: the control plane, what scales, what buys nodes, what watches, and we ourselves.
-pub const PROTECTED_NAMESPACES: [&str; 8] = [
-    "kube-system",
-    "kube-public",
-    "kube-node-lease",
-    "keda",
-    "karpenter",
-    "monitoring",
-    "breakerbox",
-    "gpu-operator",
-];
 
 /// What is said of a source.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

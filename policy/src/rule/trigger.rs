@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::Place;
-use crate::money::{Money, Percent};
+use crate::money::{Money, Percent, Unit};
 use crate::time::Span;
 
 /// Triggers of one budget.
@@ -42,6 +42,8 @@ pub enum Measure {
         over: Span,
         /// The amount.
         exceeds: Money,
+        /// Its unit.
+        unit: Unit,
     },
     /// What the sum will be at the end of the window if it goes on as it did on average so far.
     Forecast {
@@ -88,7 +90,7 @@ impl fmt::Display for Measure {
             Self::BurnRate { long, short, exceeds } => {
                 write!(f, "burn rate of {} over {long} and {short}", Multiple(*exceeds))
             }
-            Self::Delta { over, exceeds } => write!(f, "{exceeds} within {over}"),
+            Self::Delta { over, exceeds, unit } => write!(f, "{} within {over}", unit.of(*exceeds)),
             Self::Forecast { exceeds } => write!(f, "forecast of {exceeds} of the limit"),
         }
     }

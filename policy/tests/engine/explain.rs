@@ -9,7 +9,7 @@ use policy::engine::NotTrippedReason;
 use policy::fact::{
     CommandKind, Fact, GuardAnswer, GuardCheck, Observation, PriorState, Receipt, ReceiptOutcome,
 };
-use policy::rule::{Delegate, Mode, RuleSet};
+use policy::rule::{Delegate, FirstDays, Mode, RuleSet};
 use policy::time::Span;
 
 use crate::world::{World, at, daily, usd};
@@ -115,6 +115,21 @@ fn world_of(reason: &str) -> World {
             world.spend("acme", "51");
         }
         "withheld" => {
+            let silence = Span::from_mins(3);
+            world.clock.wall = world.clock.wall.plus(silence);
+            world.clock.mono += 180_000;
+            world.spend("acme", "51");
+        }
+        "first-days" => {
+            world = World::with(Vec::new());
+            let mut rules = crate::world::rules(vec![daily("tenant-daily", "50", Mode::Enforce)]);
+            rules.id = "r2".into();
+            rules.guardrail.first_days =
+                Some(FirstDays { mode: Mode::Observe, length: Span::from_hours(14 * 24) });
+            world.reload(rules);
+            world.spend("acme", "51");
+        }
+        "frozen" => {
             world.command(CommandKind::Freeze { reason: "incident".to_owned() });
             world.spend("acme", "51");
         }
@@ -189,11 +204,13 @@ const fn name_of(reason: &NotTrippedReason) -> &'static str {
         NotTrippedReason::Reset { .. } => "reset",
         NotTrippedReason::ClosedWindowOnly => "closed-window-only",
         NotTrippedReason::Unpriced { .. } => "unpriced",
+        NotTrippedReason::Frozen { .. } => "frozen",
+        NotTrippedReason::FirstDays { .. } => "first-days",
         NotTrippedReason::Stopped { .. } => "stopped",
     }
 }
 
-const REASONS: [&str; 16] = [
+const REASONS: [&str; 18] = [
     "never-seen",
     "no-budget-selects",
     "counted-as-unattributed",
@@ -210,6 +227,8 @@ const REASONS: [&str; 16] = [
     "closed-window-only",
     "unpriced",
     "stopped",
+    "frozen",
+    "first-days",
 ];
 
 #[test]

@@ -211,3 +211,46 @@ fn a_model_without_a_price_is_counted_and_paged_and_never_zero() {
     assert_eq!(view.counters.unpriced, 1);
     assert!(world.pages()[0].contains("claude-from-the-future"), "{:?}", world.pages());
 }
+
+/// Also where nothing more is charged: somebody who spends a day's money in its first second is told of by the
+/// first tick of that day.
+#[test]
+fn what_came_a_little_early_is_shown_and_judged_once_its_window_has_begun() {
+    let mut world = World::new();
+    world.spend("acme", "1");
+    world.pass("11h59m55s");
+    world.spend_at("acme", "60", at("2026-11-21T00:00:01Z"));
+    world.pass("1s");
+    assert!(world.notices.is_empty(), "{:?}", world.notices);
+    world.clock.wall = at("2026-11-21T00:00:02Z");
+    world.clock.mono += 6_000;
+    assert_eq!(world.sum("tenant-daily/acme"), usd("60"), "shown before anything has rolled it");
+    world.pass("1s");
+    assert_eq!(world.state("tenant-daily/acme"), "Arming", "over, and no fact on time has said so");
+    assert!(world.orders.is_empty());
+    world.spend("acme", "0.01");
+    assert_eq!(world.ordered(), ["pause acme/api"]);
+}
+
+/// A day in which all usage is without a price says so, though no charge has begun it.
+#[test]
+fn usage_without_a_price_is_counted_in_the_day_that_it_belongs_to() {
+    let mut world = World::new();
+    let unpriced = |world: &mut World, id: &str, at: Timestamp| {
+        let Fact::Usage(mut batch) = world.usage(id, "acme", "10", at, false) else { panic!("usage") };
+        batch.origins[0].model = "anthropic.claude-from-the-future".into();
+        batch.digests[0] += 1;
+        world.take(vec![Fact::Usage(batch)]);
+    };
+    let shown = |world: &World| world.engine.breaker("tenant-daily/acme", world.clock.wall).unwrap().unpriced;
+    let yesterday = world.clock.wall;
+    unpriced(&mut world, "a", yesterday);
+    assert_eq!(shown(&world), 1);
+    world.pass("13h");
+    let today = world.clock.wall;
+    unpriced(&mut world, "b", today);
+    unpriced(&mut world, "c", yesterday);
+    assert_eq!(shown(&world), 1, "of today, and not of yesterday");
+    world.spend("acme", "1");
+    assert_eq!(shown(&world), 1, "a charge forgets nothing of its own day");
+}

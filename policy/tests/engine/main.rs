@@ -1,10 +1,15 @@
 //! The engine through its public door: facts in, decisions, orders and notices out, on a virtual clock.
 
+mod approval;
 mod burn;
 mod clocks;
 mod explain;
+mod first_days;
+mod freeze;
 mod holds;
+mod idle;
 mod ledger;
+mod limits;
 mod modes;
 mod names;
 mod nasty;
@@ -17,7 +22,9 @@ mod restarts;
 mod rolling;
 mod safety;
 mod sharing;
+mod silence;
 mod sources;
+mod spot;
 mod survey;
 mod trips;
 mod when;

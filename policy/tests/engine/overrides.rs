@@ -118,3 +118,23 @@ fn an_old_sum_of_a_rolling_window_is_not_over_a_limit_that_falls() {
     assert_eq!(limit(&world), usd("50"));
     assert!(world.pages().is_empty(), "{:?}", world.pages());
 }
+
+/// Raised after a warning, a limit warns at its own thresholds, and its state says how it stands by them.
+#[test]
+fn a_limit_that_is_raised_after_a_warning_warns_again_at_its_own_thresholds() {
+    let warned = DecisionKind::Warned { threshold: "80%".parse().unwrap() };
+    for budget in each_kind_of_window() {
+        let mut world = World::with(vec![budget]);
+        world.spend("acme", "45");
+        assert_eq!(world.state("budget/acme"), "Warned");
+        let mut rules = world.rules.clone();
+        (rules.id, rules.budgets[0].limit.amount) = ("r2".into(), usd("500"));
+        world.reload(rules);
+        world.pass("1s");
+        assert_eq!(world.state("budget/acme"), "Clear", "45 of 500");
+        world.decisions.clear();
+        world.spend("acme", "360");
+        let said: Vec<&DecisionKind> = world.decisions.iter().map(|d| &d.kind).collect();
+        assert_eq!(said, [&warned], "405 of 500");
+    }
+}

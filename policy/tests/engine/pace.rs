@@ -3,6 +3,7 @@
 
 use policy::decision::{ArmingCause, Cause, DecisionKind};
 use policy::engine::Engine;
+use policy::money::Unit;
 use policy::rule::{Budget, CalendarUnit, Measure, Mode, Place, Then, Trigger, WindowSpec};
 use policy::time::Span;
 
@@ -80,7 +81,7 @@ fn what_is_spent_slowly_never_trips_by_its_pace() {
 #[test]
 fn a_delta_warns_once_until_it_has_fallen_back() {
     let over = Span::from_mins(15);
-    let delta = trigger(Measure::Delta { over, exceeds: usd("3") }, Then::Warn);
+    let delta = trigger(Measure::Delta { over, exceeds: usd("3"), unit: Unit::Usd }, Then::Warn);
     let mut world = World::with(vec![with_triggers("100", vec![delta])]);
     world.spend("acme", "3");
     world.spend("acme", "3");
@@ -110,7 +111,7 @@ fn a_forecast_warns_and_says_nothing_before_a_tenth_of_the_window() {
     world.spend("acme", "0.1"); // 20.1 in four hours: 120.6 in a day
     assert_eq!(world.state("tenant-daily/acme"), "Warned");
     let why = &world.decisions.last().unwrap().why;
-    let words = policy::explain::trigger_in_words(&why.cause).unwrap();
+    let words = policy::explain::trigger_in_words(why).unwrap();
     assert!(words.starts_with("forecast of 110% of the limit: 120.5"), "{words}");
     assert!(world.orders.is_empty());
 }

@@ -135,7 +135,8 @@ fn a_rolling_window_tells_of_no_charges_that_have_left_it() {
     }
     assert_eq!((view(&world).facts, view(&world).unpriced, view(&world).sum), (0, 0, usd("0")));
     let answers = world.engine.explain("acme", world.clock.wall);
-    let below = NotTrippedReason::BelowLimit { sum: usd("0"), limit: usd("50") };
+    let below =
+        NotTrippedReason::BelowLimit { sum: usd("0"), limit: usd("50"), unit: policy::money::Unit::Usd };
     assert_eq!(answers.iter().map(|a| &a.reason).collect::<Vec<_>>(), [&below]);
     world.spend("acme", "51");
     let why = &world.orders[0].why;
@@ -176,4 +177,22 @@ fn a_reset_under_a_clock_that_is_days_ahead_ends_by_the_right_one() {
     world.pass("7h");
     world.spend("acme", "51");
     assert_eq!(world.ordered(), ["pause acme/api"]);
+}
+
+#[test]
+fn after_a_give_back_a_rolling_window_warns_again_before_it_trips_again() {
+    let mut world = World::with(vec![burst("50")]);
+    world.spend("acme", "26");
+    world.pass("3h");
+    world.spend("acme", "26");
+    world.obey_all();
+    world.pass("3h10m"); // 26 have left: more than half of the way to the next trip is spent
+    assert_eq!(world.state("burst/acme"), "Clear");
+    world.obey_all();
+    world.pass("7h");
+    world.decisions.clear();
+    world.spend("acme", "41");
+    let warned = DecisionKind::Warned { threshold: "80%".parse().unwrap() };
+    assert!(world.decisions.iter().any(|d| d.kind == warned), "{:?}", world.decisions);
+    assert!(world.orders.is_empty());
 }

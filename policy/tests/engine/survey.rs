@@ -92,3 +92,17 @@ fn a_reload_in_the_midst_of_a_survey_begins_it_again() {
     let tallies = survey.into_tallies();
     assert!(tallies.values().all(|tally| tally.states.values().sum::<usize>() == 20), "{tallies:?}");
 }
+
+/// Nobody is shown yesterday's warning over today's sum of nothing.
+#[test]
+fn a_warning_is_shown_no_longer_than_its_window_lasts() {
+    let mut world = World::new();
+    world.spend("acme", "45");
+    assert_eq!(world.state("tenant-daily/acme"), "Warned");
+    world.pass("13h");
+    assert_eq!(world.state("tenant-daily/acme"), "Clear");
+    let mut survey = Survey::new(Wanted { state: StateWanted::NotClear, ..Wanted::default() }, 10);
+    while world.engine.survey(&mut survey, 10, world.clock.wall) {}
+    assert!(survey.found().is_empty());
+    assert_eq!(survey.into_tallies()["tenant-daily"].states, [("Clear", 1)].into());
+}

@@ -56,7 +56,7 @@ pub fn daily(name: &str, limit: &str, mode: Mode) -> Budget {
         place: policy::rule::Place { file: "tenants.yaml".into(), line: 1, column: 1 },
         select: Selector { all: true, ..Selector::default() },
         per_each: vec!["tenant".into()],
-        limit: Limit { amount: usd(limit), overrides: Vec::new() },
+        limit: Limit::usd(usd(limit)),
         window: WindowSpec::Calendar {
             unit: CalendarUnit::Day,
             timezone: "UTC".parse().unwrap(),
@@ -78,11 +78,18 @@ pub fn daily(name: &str, limit: &str, mode: Mode) -> Budget {
                 place: Default::default(),
             },
         ],
-        restore: Restore { when: RestoreWhen::WindowRolls, min_hold: Span::ZERO, max_trips_per_window: 3 },
+        restore: Restore {
+            when: RestoreWhen::WindowRolls,
+            min_hold: Span::ZERO,
+            max_trips_per_window: 3,
+            waves: None,
+        },
         on_stale: OnStale::Keep,
         mode,
         triggers: Vec::new(),
         spans: Vec::new(),
+        carve_out: false,
+        on_unpriced: policy::rule::OnUnpriced::Alert,
     }
 }
 

@@ -6,10 +6,11 @@
 use std::borrow::Cow;
 
 use policy::decision::{ArmingCause, DecisionKind, Notice, ReleaseCause, Times};
-use policy::money::Money;
+use policy::money::{Money, Unit};
 use policy::time::Timestamp;
 use serde::Serialize;
 
+use crate::notify::idle::is_about_money;
 use crate::notify::message::{Message, severity_word};
 use crate::notify::visible::visible;
 use crate::notify::words;
@@ -85,8 +86,11 @@ struct BreakerBody<'a> {
 
 #[derive(Serialize)]
 struct SpendBody<'a> {
-    spent_usd: String,
-    limit_usd: String,
+    unit: &'static str,
+    spent: String,
+    limit: String,
+    spent_usd: Option<String>,
+    limit_usd: Option<String>,
     charges: u64,
     unpriced: u64,
     burn_usd_per_hour: Option<String>,
@@ -99,7 +103,8 @@ struct SpendBody<'a> {
 struct ChargeBody<'a> {
     fact: &'a str,
     occurred_at: Option<String>,
-    usd: String,
+    amount: String,
+    usd: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -126,7 +131,8 @@ struct ActionBody<'a> {
 /// The body as JSON, in a fixed order of fields: the same notice gives the same bytes.
 #[must_use]
 pub fn webhook_body(notice: &Notice, message: &Message) -> String {
-    let about_money = !matches!(notice.decision.kind, DecisionKind::Page { .. });
+    let about_money =
+        is_about_money(&notice.decision) && !matches!(notice.decision.kind, DecisionKind::Spot(_));
     let body = Body {
         schema: SCHEMA,
         key: &notice.key,
@@ -137,9 +143,9 @@ pub fn webhook_body(notice: &Notice, message: &Message) -> String {
         repeat: message.repeat,
         title: &message.title,
         text: message.to_string(),
-        decision: decision(notice),
+        decision: decision(notice, message),
         breaker: breaker(notice),
-        spend: (about_money && notice.decision.why.breaker.is_some()).then(|| spend(notice)),
+        spend: about_money.then(|| spend(notice)),
         targets: targets(message),
         times: times(&notice.times),
         actions: message.actions.iter().map(|a| ActionBody { what: &a.what, command: &a.command }).collect(),
@@ -148,7 +154,7 @@ pub fn webhook_body(notice: &Notice, message: &Message) -> String {
     serde_json::to_string(&body).unwrap_or_default()
 }
 
-fn decision(notice: &Notice) -> DecisionBody<'_> {
+fn decision<'a>(notice: &'a Notice, message: &'a Message) -> DecisionBody<'a> {
     let decision = &notice.decision;
     let place = &decision.why.place;
     let mut body = DecisionBody {
@@ -173,8 +179,10 @@ fn decision(notice: &Notice) -> DecisionBody<'_> {
         DecisionKind::Released { cause, .. } => {
             body.cause = Some(release_word(cause));
             body.detail = match cause {
-                ReleaseCause::Reset(actor) | ReleaseCause::Person(actor) => Some(actor.into()),
-                ReleaseCause::WindowRolled | ReleaseCause::FellBelow => None,
+                ReleaseCause::Reset(said) | ReleaseCause::Person(said) | ReleaseCause::Wanted(said) => {
+                    Some(said.into())
+                }
+                ReleaseCause::WindowRolled | ReleaseCause::FellBelow | ReleaseCause::SourceHeard => None,
             };
         }
         DecisionKind::Withheld { answers, .. } => {
@@ -195,12 +203,23 @@ fn decision(notice: &Notice) -> DecisionBody<'_> {
             // It names what callers wrote, and people read it.
             body.detail = Some(visible(detail).into());
         }
+        DecisionKind::Idle { .. } | DecisionKind::Packable { .. } => {
+            body.detail = Some(visible(&message.lines.join("\n")).into());
+        }
+        DecisionKind::Spot(spot) => {
+            body.cause = Some(spot.notice.kind.word());
+            body.detail = Some(format!("{} {}", spot.place(), spot.notice.kind.in_words()).into());
+        }
         DecisionKind::Tripped { .. } | DecisionKind::BreachedAfterClose => {}
     }
     body
 }
 
 fn breaker(notice: &Notice) -> Option<BreakerBody<'_>> {
+    // A node is no breaker; it only lends its name to the thread.
+    if matches!(notice.decision.kind, DecisionKind::Spot(_)) {
+        return None;
+    }
     let breaker = notice.decision.why.breaker.as_ref()?;
     let (instance, budget) = words::who(Some(breaker));
     let (start, end) = (instant(breaker.start), instant(breaker.end));
@@ -209,18 +228,27 @@ fn breaker(notice: &Notice) -> Option<BreakerBody<'_>> {
 
 fn spend(notice: &Notice) -> SpendBody<'_> {
     let why = &notice.decision.why;
+    let in_usd = |amount| (why.unit == Unit::Usd).then(|| digits(Unit::Usd, amount));
     SpendBody {
-        spent_usd: usd(why.sum),
-        limit_usd: usd(why.limit),
+        unit: why.unit.word(),
+        spent: digits(why.unit, why.sum),
+        limit: digits(why.unit, why.limit),
+        spent_usd: in_usd(why.sum),
+        limit_usd: in_usd(why.limit),
         charges: why.facts,
         unpriced: why.unpriced,
-        burn_usd_per_hour: why.burn.map(|burn| usd(burn.per_hour)),
+        burn_usd_per_hour: why.burn.and_then(|burn| in_usd(burn.per_hour)),
         burn_over_seconds: why.burn.map(|burn| burn.over.millis() / 1000),
         burn_basis: why.burn.map(|burn| burn.basis.word()),
         largest: why
             .largest
             .iter()
-            .map(|c| ChargeBody { fact: &c.fact, occurred_at: instant(c.occurred_at), usd: usd(c.amount) })
+            .map(|c| ChargeBody {
+                fact: &c.fact,
+                occurred_at: instant(c.occurred_at),
+                usd: in_usd(c.amount),
+                amount: digits(why.unit, c.amount),
+            })
             .collect(),
     }
 }
@@ -248,8 +276,8 @@ fn instant(at: Timestamp) -> Option<String> {
 }
 
 /// Every digit, without the unit.
-fn usd(amount: Money) -> String {
-    amount.exact().trim_end_matches(" USD").to_owned()
+fn digits(unit: Unit, amount: Money) -> String {
+    unit.exact(amount).split(' ').next().unwrap_or_default().to_owned()
 }
 
 const fn kind_word(kind: &DecisionKind) -> &'static str {
@@ -264,6 +292,9 @@ const fn kind_word(kind: &DecisionKind) -> &'static str {
         DecisionKind::Hold { .. } => "hold",
         DecisionKind::Commanded { .. } => "commanded",
         DecisionKind::Page { .. } => "page",
+        DecisionKind::Idle { .. } => "idle",
+        DecisionKind::Packable { .. } => "packable",
+        DecisionKind::Spot(_) => "spot",
     }
 }
 
@@ -281,7 +312,9 @@ const fn release_word(cause: &ReleaseCause) -> &'static str {
     match cause {
         ReleaseCause::WindowRolled => "window-rolled",
         ReleaseCause::FellBelow => "fell-below",
+        ReleaseCause::SourceHeard => "source-heard",
         ReleaseCause::Reset(_) => "reset",
         ReleaseCause::Person(_) => "person",
+        ReleaseCause::Wanted(_) => "wanted",
     }
 }

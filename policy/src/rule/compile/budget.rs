@@ -3,9 +3,9 @@
 use super::super::diagnose::DiagnosticKind as Kind;
 use super::super::node::{Node, Shape, Spot};
 use super::super::read::{Fields, Keys, RefKind, Sink, all_of};
-use super::super::{Act, Budget, Mode, OnStale, Trigger};
+use super::super::{Act, Budget, Mode, OnStale, OnUnpriced, Selector, Trigger};
 use super::{Header, LONGEST, Origin, act, limit, restore, select, trigger, window};
-use crate::money::Percent;
+use crate::money::{Percent, Unit};
 use crate::subject::FieldName;
 use crate::time::Span;
 
@@ -61,21 +61,22 @@ pub(super) fn read(
     let limit = limit::read(&fields, known, window.as_ref(), sink);
     let trip = trip_at(&fields, sink);
     let warn_at = warn_at(&fields, trip.map(|(percent, _)| percent), sink);
-    let triggers = trigger::read(&fields, window.as_ref(), sink);
+    let unit = limit.as_ref().map_or(Unit::Usd, |limit| limit.unit);
+    let triggers = trigger::read(&fields, unit, window.as_ref(), sink);
     let grace =
         fields.get("grace").map_or(Some(Span::ZERO), |n| sink.span(n, "`grace`", Span::ZERO, LONGEST));
     let on_warn = acts(&fields, "onWarn", known, sink);
     let on_trip = acts(&fields, "onTrip", known, sink);
     let restore = restore::read(&fields, trip.map(|(percent, _)| percent), window.as_ref(), sink);
-    let on_stale = on_stale(&fields, sink);
-    on_unpriced(&fields, sink);
+    let on_stale = on_stale(&fields, select.as_ref(), sink);
+    let on_unpriced = on_unpriced(&fields, sink);
     let mode = fields
         .get("mode")
         .map_or(Some(Mode::default()), |node| sink.word(node, "`mode`", Kind::UnknownMode, &MODES));
     if let (Some(mode), Some(acts)) = (mode, &on_trip) {
         warn_of_no_effect(mode, acts, &fields, sink);
     }
-    let within = within(&fields, sink);
+    let (within, carve_out) = within(&fields, sink).unzip();
     let triggers = triggers?;
     let budget = Budget {
         name: header.name.clone(),
@@ -97,8 +98,10 @@ pub(super) fn read(
         mode: mode?,
         spans: spans(&triggers),
         triggers,
+        carve_out: carve_out.unwrap_or(false),
+        on_unpriced: on_unpriced?,
     };
-    let within = fields.get("within").map(|node| node.spot);
+    let within = fields.get("within").map(|node| within_name(node).map_or(node.spot, |name| name.spot));
     Some((budget, Origin { file, spot: header.spot, within }))
 }
 
@@ -110,11 +113,28 @@ fn spans(triggers: &[Trigger]) -> Vec<Span> {
     spans
 }
 
-fn within(fields: &Fields<'_>, sink: &mut Sink<'_>) -> Option<Box<str>> {
+const WITHIN: Keys = Keys::of(&["budget", "carveOut"]);
+
+/// The parent, and whether this budget is carved out of it: a name, or `{budget: org, carveOut: true}`.
+fn within(fields: &Fields<'_>, sink: &mut Sink<'_>) -> Option<(Box<str>, bool)> {
     let node = fields.get("within")?;
-    let name = sink.text(node, "`within`")?;
-    sink.refer(RefKind::Budget, name, node.spot);
-    Some(name.into())
+    let mut carve_out = false;
+    let mut named = node;
+    if let Shape::Map(_) = node.shape {
+        let fields =
+            sink.object(node, "`within`", "within: {budget: org-monthly, carveOut: true}", &WITHIN)?;
+        carve_out = fields.get("carveOut").map_or(Some(false), |n| sink.boolean(n, "`carveOut`"))?;
+        named = fields.required("budget", "write `budget: org-monthly`", sink)?;
+    }
+    let name = sink.text(named, "`within`")?;
+    sink.refer(RefKind::Budget, name, named.spot);
+    Some((name.into(), carve_out))
+}
+
+/// Where the name of the parent stands.
+fn within_name(node: &Node) -> Option<&Node> {
+    let Shape::Map(entries) = &node.shape else { return Some(node) };
+    entries.iter().find(|entry| entry.key == "budget").map(|entry| &entry.value)
 }
 
 fn per_each(node: &Node, sink: &mut Sink<'_>) -> Option<Vec<FieldName>> {
@@ -184,28 +204,30 @@ fn warn_of_no_effect(mode: Mode, acts: &[Act], fields: &Fields<'_>, sink: &mut S
     }
 }
 
-fn on_stale(fields: &Fields<'_>, sink: &mut Sink<'_>) -> Option<OnStale> {
+/// Silence trips only a budget that says whose: it counts the charges of one source and no other.
+fn on_stale(fields: &Fields<'_>, select: Option<&Selector>, sink: &mut Sink<'_>) -> Option<OnStale> {
     let Some(node) = fields.get("onStale") else { return Some(OnStale::default()) };
-    if sink.text(node, "`onStale`")? == "trip" {
-        let message = "`onStale: trip` is not supported by this version";
-        sink.error(Kind::Unsupported, node.spot, message, "write `alert`: people are told of the silence");
+    let words = [("keep", OnStale::Keep), ("alert", OnStale::Alert), ("trip", OnStale::Trip)];
+    let word = sink.word(node, "`onStale`", Kind::UnknownWord, &words)?;
+    if word == OnStale::Trip && select.is_some_and(|select| select.one_source().is_none()) {
+        let message = "`onStale: trip`, but the budget does not say whose silence that is";
+        let help = "select one source by its exact name: `subjects: {source: bedrock-log}`";
+        sink.error(Kind::SilenceOfWhom, node.spot, message, help);
         return None;
     }
-    let words = [("keep", OnStale::Keep), ("alert", OnStale::Alert)];
-    sink.word(node, "`onStale`", Kind::UnknownWord, &words)
+    Some(word)
 }
 
-/// `alert` is what always happens; it may be written.
-fn on_unpriced(fields: &Fields<'_>, sink: &mut Sink<'_>) {
-    let Some(node) = fields.get("onUnpriced") else { return };
+const UNPRICED: Keys = Keys::of(&["assume"]);
+
+/// `alert`, or `{assume: highest-known}`.
+fn on_unpriced(fields: &Fields<'_>, sink: &mut Sink<'_>) -> Option<OnUnpriced> {
+    let Some(node) = fields.get("onUnpriced") else { return Some(OnUnpriced::Alert) };
     if let Shape::Map(_) = node.shape {
-        let message = "`onUnpriced: {assume: …}` is not supported by this version";
-        return sink.error(
-            Kind::Unsupported,
-            node.spot,
-            message,
-            "write `alert`, or state the price in a PriceBook",
-        );
+        let fields = sink.object(node, "`onUnpriced`", "onUnpriced: {assume: highest-known}", &UNPRICED)?;
+        let node = fields.required("assume", "write `assume: highest-known`", sink)?;
+        let words = [("highest-known", OnUnpriced::AssumeHighestKnown)];
+        return sink.word(node, "`assume`", Kind::UnknownWord, &words);
     }
-    let _ = sink.word(node, "`onUnpriced`", Kind::UnknownWord, &[("alert", ())]);
+    sink.word(node, "`onUnpriced`", Kind::UnknownWord, &[("alert", OnUnpriced::Alert)])
 }

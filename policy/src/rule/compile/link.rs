@@ -7,13 +7,13 @@ use super::super::glob::glob_matches;
 use super::super::node::Spot;
 use super::super::read::{Ref, RefKind, Sink};
 use super::super::{Act, Budget, Guardrail, Place, RuleSet, Template};
-use super::{Found, Origin, attribution, guardrail, lint, price};
+use super::{Found, Origin, attribution, guardrail, idle, lint, price, spot};
 use crate::subject::field;
 
 /// Joins and looks up.
 pub(super) fn link(found: Found, sinks: &mut [Sink<'_>]) -> RuleSet {
     let attribution = attribution::join(found.attribution);
-    let guardrail = guardrail::join(found.guardrails);
+    let guardrail = guardrail::join(found.guardrails, sinks);
     let prices = price::join(found.prices, sinks);
     let names = Names {
         budgets: names_of(&found.names, "Budget"),
@@ -27,7 +27,7 @@ pub(super) fn link(found: Found, sinks: &mut [Sink<'_>]) -> RuleSet {
     }
     let broken = sinks.iter().any(|sink| sink.errors() > 0);
     if let Some(sink) = sinks.first_mut() {
-        check_size(found.documents, found.budget_documents == 0, broken, sink);
+        check_size(found.documents, found.watching_documents == 0, broken, sink);
     }
     refuse_cycles(&found.budgets, sinks);
     if !broken {
@@ -35,6 +35,7 @@ pub(super) fn link(found: Found, sinks: &mut [Sink<'_>]) -> RuleSet {
     }
     for (budget, origin) in &found.budgets {
         warn_of_protected(&budget.on_trip, &guardrail, &mut sinks[origin.file]);
+        warn_of_cap(&budget.on_trip, &guardrail, &mut sinks[origin.file]);
     }
     let mut budgets: Vec<_> = found.budgets.into_iter().map(|(budget, _)| budget).collect();
     budgets.sort_by(|a, b| a.name.cmp(&b.name));
@@ -47,6 +48,8 @@ pub(super) fn link(found: Found, sinks: &mut [Sink<'_>]) -> RuleSet {
         guardrail,
         prices,
         sources: found.sources,
+        idle: idle::join(found.idle),
+        spot: spot::join(found.spot),
     }
 }
 
@@ -174,6 +177,34 @@ fn warn_of_protected(acts: &[Act], guardrail: &Guardrail, sink: &mut Sink<'_>) {
                 let message = format!("namespace `{name}` is protected, so nothing in it is stopped");
                 sink.warn(Kind::ProtectedTarget, spot, message, "take the namespace out of the targets");
             }
+        }
+    }
+}
+
+/// A rule that names more namespaces than all rules together may stop targets is over the cap as soon as each
+/// has one.
+fn warn_of_cap(acts: &[Act], guardrail: &Guardrail, sink: &mut Sink<'_>) {
+    for act in acts {
+        let Act::PauseScaledObjects { targets, place } = act else { continue };
+        let named: BTreeSet<&str> = targets
+            .namespaces
+            .iter()
+            .filter_map(|namespace| match namespace {
+                Template::Literal(name) => Some(&**name),
+                Template::Field(_) => None,
+            })
+            .collect();
+        if u32::try_from(named.len()).unwrap_or(u32::MAX) > guardrail.overall {
+            let spot = Spot { line: place.line, column: place.column, width: WIDTH };
+            let message = format!(
+                "it names {} namespaces, and at most {} targets per {} may be stopped: with one in each, every \
+                 stop is over the cap",
+                named.len(),
+                guardrail.overall,
+                guardrail.per
+            );
+            let help = "write a higher `overall` in the Guardrail, or several budgets";
+            sink.warn(Kind::CapRefuses, spot, message, help);
         }
     }
 }

@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 
 use super::super::read::Keys;
 use super::{
-    API_VERSION, DOCUMENT, KINDS, METADATA, act, attribution, budget, guardrail, limit, price, restore,
-    route, select, source, trigger, window,
+    API_VERSION, DOCUMENT, KINDS, METADATA, act, approval, attribution, budget, freeze, guardrail, idle,
+    limit, price, restore, route, select, source, spot, trigger, window,
 };
 
 /// The schema of one document of a rule file, JSON Schema draft-07.
@@ -21,6 +21,8 @@ pub fn schema() -> Value {
         ("Attribution", of_attribution()),
         ("Guardrail", of_guardrail()),
         ("PriceBook", of_prices()),
+        ("IdlePolicy", object(&idle::IDLE, Vec::new(), &[])),
+        ("SpotPolicy", object(&spot::SPOT, Vec::new(), &[])),
         ("Source", object(&source::SOURCE, vec![("staleAfter", span("longest silence"))], &["staleAfter"])),
     ];
     let branches: Vec<Value> = specs
@@ -201,7 +203,18 @@ fn of_limit() -> Value {
         ],
         &["match"],
     );
-    object(&limit::LIMIT, vec![("amount", money("money above 0")), ("overrides", list(exception))], &[])
+    object(
+        &limit::LIMIT,
+        vec![
+            ("amount", money("money above 0")),
+            ("tokens", unit("tokens instead of money", "2B")),
+            ("gpuHours", scalar()),
+            ("overrides", list(exception)),
+            ("fromLabel", text("namespace label that holds the limit")),
+            ("rollover", share("unused share that moves to the next window")),
+        ],
+        &[],
+    )
 }
 
 fn of_window() -> Value {
@@ -302,7 +315,12 @@ fn of_attribution() -> Value {
 fn of_guardrail() -> Value {
     let protect = object(
         &guardrail::PROTECT,
-        vec![("namespaces", list(scalar())), ("labels", map(scalar())), ("objects", list(scalar()))],
+        vec![
+            ("namespaces", list(scalar())),
+            ("labels", map(scalar())),
+            ("objects", list(scalar())),
+            ("kinds", list(scalar())),
+        ],
         &[],
     );
     let blast = object(
@@ -314,13 +332,27 @@ fn of_guardrail() -> Value {
         ],
         &[],
     );
-    let approval = object(&guardrail::APPROVAL, vec![("expires", span("1m to 24h"))], &[]);
+    let approval = object(
+        &approval::APPROVAL,
+        vec![
+            ("expires", span("1m to 24h")),
+            ("targetsOver", json!({"type": "integer"})),
+            ("from", list(scalar())),
+        ],
+        &[],
+    );
+    let freeze = object(&freeze::FREEZE, Vec::new(), &[]);
+    let modes = || one_of(guardrail::FIRST_MODES.map(|(word, _)| word));
+    let first_days = object(&guardrail::FIRST_DAYS, vec![("mode", modes())], &["mode"]);
     object(
         &guardrail::GUARDRAIL,
         vec![
             ("protect", protect),
             ("blastRadius", blast),
             ("approval", approval),
+            ("freeze", list(freeze)),
+            ("groups", map(list(scalar()))),
+            ("firstDays", json!({"anyOf": [first_days, modes()]})),
             ("page", text("route of pages about ourselves")),
         ],
         &[],

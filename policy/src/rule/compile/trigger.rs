@@ -5,7 +5,7 @@ use super::super::node::{Node, Spot};
 use super::super::read::{Fields, Keys, Sink, all_of};
 use super::super::trigger::{MOST_TRIGGERS, Measure, Then, Trigger};
 use super::super::{WindowSpec, diagnose::one_of};
-use crate::money::Percent;
+use crate::money::{Percent, Unit};
 use crate::time::Span;
 
 pub(super) const BURN_RATE: Keys = Keys::of(&["long", "short", "exceeds", "then"]);
@@ -22,11 +22,12 @@ const SPANS: (Span, Span) = (Span::from_mins(1), Span::from_hours(7 * 24));
 
 pub(super) fn read(
     budget: &Fields<'_>,
+    unit: Unit,
     window: Option<&WindowSpec>,
     sink: &mut Sink<'_>,
 ) -> Option<Vec<Trigger>> {
     let burn = list(budget, "burnRate", BURN_EXAMPLE, sink, |node, sink| burn_rate(node, window, sink));
-    let delta = list(budget, "delta", DELTA_EXAMPLE, sink, |node, sink| delta(node, window, sink));
+    let delta = list(budget, "delta", DELTA_EXAMPLE, sink, |node, sink| delta(node, unit, window, sink));
     let forecast = match budget.get("forecast") {
         None => Some(Vec::new()),
         Some(node) => forecast(node, window, sink).map(|one| vec![one]),
@@ -79,14 +80,14 @@ fn burn_rate(node: &Node, window: Option<&WindowSpec>, sink: &mut Sink<'_>) -> O
     Some(Trigger { measure, then: then?, place: sink.place(fields.spot) })
 }
 
-fn delta(node: &Node, window: Option<&WindowSpec>, sink: &mut Sink<'_>) -> Option<Trigger> {
+fn delta(node: &Node, unit: Unit, window: Option<&WindowSpec>, sink: &mut Sink<'_>) -> Option<Trigger> {
     let fields = sink.object(node, "a delta", DELTA_EXAMPLE, &DELTA)?;
     let over = span(&fields, "over", DELTA_EXAMPLE, sink);
     let exceeds = fields.required("exceeds", DELTA_EXAMPLE, sink);
-    let exceeds = exceeds.and_then(|node| super::limit::amount(node, sink));
+    let exceeds = exceeds.and_then(|node| super::limit::amount(node, unit, sink));
     let then = then(&fields, DELTA_EXAMPLE, sink);
     too_long(&fields, "over", over, window, sink);
-    let measure = Measure::Delta { over: over?, exceeds: exceeds? };
+    let measure = Measure::Delta { over: over?, exceeds: exceeds?, unit };
     Some(Trigger { measure, then: then?, place: sink.place(fields.spot) })
 }
 

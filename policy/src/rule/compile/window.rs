@@ -76,7 +76,7 @@ fn calendar(fields: &Fields<'_>, sink: &mut Sink<'_>) -> Option<WindowSpec> {
     Some(WindowSpec::Calendar { unit: unit?, timezone: timezone?, fiscal_start })
 }
 
-fn timezone(node: &Node, sink: &mut Sink<'_>) -> Option<Tz> {
+pub(super) fn timezone(node: &Node, sink: &mut Sink<'_>) -> Option<Tz> {
     let text = sink.text(node, "`timezone`")?;
     if let Ok(zone) = text.parse() {
         return Some(zone);

@@ -41,8 +41,6 @@ kinds! {
     ApiVersion = "api-version",
     /// A kind that there is not.
     UnknownKind = "unknown-kind",
-    /// A kind of the language that this version does not have.
-    UnsupportedKind = "unsupported-kind",
     /// A key that there is not.
     UnknownKey = "unknown-key",
     /// A key or value of the language that this version does not have.
@@ -153,10 +151,26 @@ kinds! {
     BadObject = "bad-object",
     /// A blast-radius cap that cannot be read.
     BadCap = "bad-cap",
+    /// A cap that refuses whatever it is asked (a warning).
+    CapRefuses = "cap-refuses",
+    /// Freeze windows without a gap (a warning).
+    AlwaysFrozen = "always-frozen",
+    /// A group of approvers that there is not.
+    UnknownGroup = "unknown-group",
+    /// Text that names no actor.
+    BadActor = "bad-actor",
+    /// Nobody's yes would count.
+    NoApprover = "no-approver",
     /// A price that is not believable, or names no model.
     PriceRefused = "price-refused",
+    /// Acts that are not in the order in which they are done.
+    ActOrder = "act-order",
     /// A multiple that cannot be read.
     BadMultiple = "bad-multiple",
     /// A forecast that should trip.
     ForecastTrips = "forecast-trips",
+    /// `waves` that cannot be read.
+    BadWaves = "bad-waves",
+    /// `onStale: trip` without the one source that it is about.
+    SilenceOfWhom = "silence-of-whom",
 }
