@@ -60,6 +60,8 @@ pub enum Format {
     Plain,
     /// JSON.
     Json,
+    /// Of `plan`: a comment for a pull request. Elsewhere as `human`
+    Markdown,
 }
 
 /// What to do.
@@ -72,6 +74,11 @@ pub enum Command {
         /// The folder [default: rulesDir of the configuration]
         rules: Option<PathBuf>,
     },
+    /// Print the JSON schema of rule files, for editors
+    Schema,
+    /// Show what the rules would do now: which breakers there are, what each would stop, what would refuse it. With
+    /// `--rules` also what that folder would do otherwise. Changes nothing
+    Plan(PlanArgs),
     /// Run the tests that stand beside the rules (`*.test.yaml`): exit code 0 when all pass, 2 when one fails, 1
     /// when one cannot be run
     Test {
@@ -177,6 +184,20 @@ pub struct BacktestArgs {
     /// it chooses no tenant
     #[arg(long)]
     pub doubt_events: bool,
+}
+
+/// Flags of `plan`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct PlanArgs {
+    /// A folder of rules to try [default: the rules in force]
+    #[arg(long, value_name = "DIR")]
+    pub rules: Option<PathBuf>,
+    /// Ask no daemon: read the journal in the data folder, and list the cluster of the configuration
+    #[arg(long)]
+    pub offline: bool,
+    /// Without a daemon, do not list the cluster: what the journal last knew of it holds
+    #[arg(long)]
+    pub no_cluster: bool,
 }
 
 /// Flags of `demo`.

@@ -16,6 +16,7 @@ pub mod journal;
 pub mod keeper;
 pub mod marker;
 pub mod observe;
+pub mod plan;
 pub mod replay;
 pub mod rules;
 pub mod server_clock;

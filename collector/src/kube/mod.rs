@@ -7,12 +7,14 @@
 
 mod guard;
 mod map;
+mod once;
 mod reflect;
 mod stream;
 
 use std::time::Duration;
 
 pub use guard::{Streams, Verdict};
+pub use once::inventory;
 pub use reflect::KubeSource;
 
 /// The four kinds that are watched.

@@ -85,7 +85,7 @@ fn listing_failed(kind: WatchedKind, error: &kube::Error) -> String {
 
 /// All pages; else why not, for people. A server that does not answer is not waited for: what was dead at the
 /// watch is often dead at the list that follows.
-async fn list(
+pub(super) async fn list(
     api: &Api<DynamicObject>,
     kind: WatchedKind,
     patience: Duration,

@@ -170,7 +170,8 @@ impl App {
         }
         let addr = listener.local_addr().map_err(|e| StartError::Listen(config.listen.to_string(), e))?;
         let ingest = deps.ingest.map(|routes| routes(Ingest { intake: intake.clone(), id_key, pressure }));
-        let api = Api::new(&config, handle.clone(), reader, observed, deps.counted, journal_id, marker);
+        let api = Api::new(&config, handle.clone(), reader, observed, deps.counted, journal_id, marker)
+            .planning(&config, deps.compile);
         http::serve(api, ingest, listener, socket, &stop, &mut tasks);
         let keeper =
             keeper.start(handle.clone(), tokio::runtime::Handle::current()).map_err(StartError::Thread)?;

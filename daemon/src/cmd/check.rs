@@ -28,7 +28,7 @@ pub(super) fn run(common: &Common, rules: Option<PathBuf>) -> Outcome {
                 Format::Plain => {
                     anstream::println!("ok\t{}\t{}\t{}", rules.id, files.len(), rules.budgets.len());
                 }
-                Format::Human => anstream::println!(
+                Format::Human | Format::Markdown => anstream::println!(
                     "ok: {} file(s), {} budget(s), {} route(s); rules {}",
                     files.len(),
                     rules.budgets.len(),

@@ -50,7 +50,7 @@ pub(super) fn show(format: Format, said: &Said) -> Outcome {
             let answer = said.refused.as_deref().map_or("done".to_owned(), |why| format!("refused\t{why}"));
             anstream::println!("{}\t{answer}", said.what);
         }
-        Format::Human => match &said.refused {
+        Format::Human | Format::Markdown => match &said.refused {
             None => {
                 anstream::println!("done: {}", said.what);
                 for order in &said.orders {

@@ -11,7 +11,7 @@ pub(super) async fn run(common: &Common, what: &str) -> Outcome {
         let detail: Detail = daemon.get(&format!("/v1/decisions/{what}")).await?;
         match common.format {
             Format::Json => ask::json(&detail)?,
-            Format::Human | Format::Plain => anstream::print!("{}", detail.text),
+            _ => anstream::print!("{}", detail.text),
         }
         return Ok(DONE);
     }
@@ -19,7 +19,7 @@ pub(super) async fn run(common: &Common, what: &str) -> Outcome {
     let reasons: Vec<Reason> = daemon.get(&format!("/v1/explain?{query}")).await?;
     match common.format {
         Format::Json => ask::json(&reasons)?,
-        Format::Human | Format::Plain => anstream::print!("{}", in_words(what, &reasons)),
+        _ => anstream::print!("{}", in_words(what, &reasons)),
     }
     Ok(code_of(&reasons))
 }

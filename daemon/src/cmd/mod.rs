@@ -6,6 +6,7 @@ mod check;
 mod command;
 mod demo;
 mod explain;
+mod plan;
 mod release;
 mod run;
 mod status;
@@ -105,6 +106,11 @@ async fn dispatch(cli: Cli) -> Outcome {
     match command {
         Command::Run(args) => run::run(&common, &args).await,
         Command::Check { rules } => check::run(&common, rules),
+        Command::Schema => {
+            ask::json(&policy::rule::schema())?;
+            Ok(DONE)
+        }
+        Command::Plan(args) => plan::run(&common, &args).await,
         Command::Test { path, filter } => test::run(&common, path, filter.as_deref()),
         Command::Status => status::run(&common).await,
         Command::Explain { what } => explain::run(&common, &what).await,

@@ -35,7 +35,7 @@ pub(super) fn run(common: &Common, path: Option<PathBuf>, filter: Option<&str>) 
     match common.format {
         Format::Json => ask::json(&shape(&ran, &tally, &left))?,
         Format::Plain => ran.iter().for_each(print_plain),
-        Format::Human => {
+        Format::Human | Format::Markdown => {
             ran.iter().for_each(print_human);
             print_end(&tally, &left);
         }

@@ -8,6 +8,7 @@ mod api;
 mod auth;
 mod commands;
 mod metrics;
+mod plan;
 mod serve;
 pub mod shape;
 pub mod socket;
@@ -15,6 +16,7 @@ pub mod socket;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::middleware;
 use axum::routing::{get, post};
 use tokio::net::{TcpListener, UnixListener};
@@ -25,11 +27,13 @@ use crate::config::{Config, Operator};
 use crate::journal::Reader;
 use crate::marker::FreezeMarker;
 use crate::observe::{Counted, Observed};
+use crate::rules::Compile;
 use crate::turn::Handle;
 
 pub(crate) use auth::secret;
 pub use commands::{Said, Saying};
 pub use metrics::render as render_metrics;
+pub use plan::{Asked, AskedFile};
 
 /// What the routes need.
 #[derive(Clone, Debug)]
@@ -42,6 +46,7 @@ pub struct Api {
     install: Arc<str>,
     journal: Arc<str>,
     marker: FreezeMarker,
+    planner: Option<plan::Planner>,
     max_series: usize,
 }
 
@@ -66,8 +71,17 @@ impl Api {
             install: config.install_id.as_str().into(),
             journal: journal.into(),
             marker,
+            planner: None,
             max_series: config.max_series,
         }
+    }
+
+    /// Answers plans too, from the journal in the data folder, with rules read by that compiler.
+    #[must_use]
+    pub fn planning(mut self, config: &Config, compile: Compile) -> Self {
+        let folder = config.data_dir.clone();
+        self.planner = Some(plan::Planner { folder, compile, busy: Arc::default() });
+        self
     }
 
     fn router(self) -> Router {
@@ -82,6 +96,7 @@ impl Api {
             .route("/v1/decisions", get(api::decisions))
             .route("/v1/decisions/{id}", get(api::decision))
             .route("/v1/explain", get(api::explain))
+            .route("/v1/plan", post(plan::make).layer(DefaultBodyLimit::max(plan::MOST_BYTES)))
             .route("/v1/commands", post(commands::take).layer(middleware::from_fn(whole)))
             .with_state(self)
     }

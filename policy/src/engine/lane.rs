@@ -340,7 +340,7 @@ impl Engine {
         }
     }
 
-    fn make_slot(
+    pub(super) fn make_slot(
         &mut self,
         index: usize,
         budget: &Budget,

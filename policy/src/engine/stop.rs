@@ -10,7 +10,7 @@ use crate::decision::{Blast, DecisionKind, Effect, HoldState, Order};
 use crate::fact::{GuardAnswer, GuardCheck};
 use crate::id::OrderId;
 use crate::inventory::{ObjectKey, ScaledObject};
-use crate::rule::{Act, Mode, TargetSelector, Template};
+use crate::rule::{Act, Budget, Mode, TargetSelector, Template};
 use crate::subject::Trust;
 use crate::time::Timestamp;
 
@@ -39,6 +39,14 @@ pub(super) struct Expansion {
     pub eligible: u32,
 }
 
+/// The selectors of all that a trip of this budget stops.
+pub(super) fn selectors_of(budget: &Budget) -> impl Iterator<Item = &TargetSelector> {
+    budget.on_trip.iter().filter_map(|act| match act {
+        Act::PauseScaledObjects { targets, .. } => Some(targets),
+        Act::Notify { .. } => None,
+    })
+}
+
 /// A target newly stopped, for the blast radius.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Stop {
@@ -54,15 +62,7 @@ impl Engine {
         let cold = &self.cold[slot as usize];
         let mut found = Expansion::default();
         let empty = Labels::new();
-        let selectors: Vec<&TargetSelector> = self
-            .budget_of(slot)
-            .on_trip
-            .iter()
-            .filter_map(|act| match act {
-                Act::PauseScaledObjects { targets, .. } => Some(targets),
-                Act::Notify { .. } => None,
-            })
-            .collect();
+        let selectors: Vec<&TargetSelector> = selectors_of(self.budget_of(slot)).collect();
         for (key, object) in &self.inventory.scaled_objects {
             let labels = self.inventory.labels_of(&key.namespace).unwrap_or(&empty);
             let carriers = [&object.labels, self.workload_labels(object), labels];
@@ -88,7 +88,7 @@ impl Engine {
     }
 
     /// Labels of what a ScaledObject scales; none where it is not known.
-    fn workload_labels(&self, object: &ScaledObject) -> &Labels {
+    pub(super) fn workload_labels(&self, object: &ScaledObject) -> &Labels {
         static NONE: Labels = Labels::new();
         let workload = object.workload.as_ref().and_then(|key| self.inventory.workloads.get(key));
         workload.map_or(&NONE, |workload| &workload.labels)
@@ -391,7 +391,7 @@ impl Engine {
         }
     }
 
-    fn is_held(&self, target: &ObjectKey) -> bool {
+    pub(super) fn is_held(&self, target: &ObjectKey) -> bool {
         self.holds.get(target).is_some_and(Hold::is_active)
     }
 

@@ -20,6 +20,7 @@ mod price;
 mod prices_file;
 mod restore;
 mod route;
+mod schema;
 mod select;
 mod source;
 mod spot;
@@ -31,6 +32,8 @@ use std::collections::BTreeMap;
 use std::hash::Hasher;
 
 use siphasher::sip::SipHasher13;
+
+pub use schema::schema;
 
 use super::diagnose::{Diagnostic, DiagnosticKind as Kind, Diagnostics, Severity, one_of};
 use super::file::documents;

@@ -32,7 +32,7 @@ use crate::time::{Span, Timestamp};
 pub use budget::{
     Budget, CalendarUnit, Limit, LimitOverride, OnStale, OnUnpriced, Restore, RestoreWhen, Waves, WindowSpec,
 };
-pub use compile::{Compiled, compile};
+pub use compile::{Compiled, compile, schema};
 pub use delivery::{Delivery, EVERY_DAY, Escalation, GroupBy, Grouping, QuietHours};
 pub use diagnose::{Diagnostic, DiagnosticKind, Diagnostics, Severity};
 pub use freeze::{FROZEN_BY_RULES, FreezeWhen, FreezeWindow, Frozen};

@@ -16,6 +16,7 @@ mod names;
 mod nasty;
 mod overrides;
 mod pace;
+mod plan;
 mod prices;
 mod raises;
 mod restarts;

@@ -8,7 +8,7 @@ use super::super::{Act, TargetSelector, Template};
 use crate::subject::FieldName;
 
 /// Acts that are read.
-const ACTS: [&str; 2] = ["notify", "pauseScaledObjects"];
+pub(super) const ACTS: [&str; 2] = ["notify", "pauseScaledObjects"];
 
 /// Acts of the language that this version refuses.
 const LATER_ACTS: [&str; 8] = [
@@ -60,7 +60,7 @@ pub(super) fn read(
     }
 }
 
-const NOTIFY: Keys =
+pub(super) const NOTIFY: Keys =
     Keys { known: &["route"], later: &[("ackFor", "take it out; a message does not wait for an answer")] };
 
 fn notify(entry: &Entry, sink: &mut Sink<'_>) -> Option<Act> {
@@ -71,11 +71,11 @@ fn notify(entry: &Entry, sink: &mut Sink<'_>) -> Option<Act> {
     Some(Act::Notify { route: route.into(), place: sink.place(entry.spot) })
 }
 
-const PAUSE: Keys = Keys {
+pub(super) const PAUSE: Keys = Keys {
     known: &["all", "in", "matching", "except"],
     later: &[("onTarget", "take it out; name the objects with `in` or `matching`")],
 };
-const IN: Keys = Keys::of(&["namespaces", "namespaceLabels"]);
+pub(super) const IN: Keys = Keys::of(&["namespaces", "namespaceLabels"]);
 const PAUSE_EXAMPLE: &str = "{in: {namespaceLabels: {tenant: \"${tenant}\"}}}";
 
 fn pause(entry: &Entry, per_each: &[FieldName], sink: &mut Sink<'_>) -> Option<Act> {

@@ -11,7 +11,7 @@ use super::super::read::{Keys, Sink};
 use super::guardrail::{MOST_TARGETS, Part};
 use crate::time::Span;
 
-const APPROVAL: Keys = Keys::of(&["targetsOver", "from", "expires"]);
+pub(super) const APPROVAL: Keys = Keys::of(&["targetsOver", "from", "expires"]);
 const EXAMPLE: &str = "{targetsOver: 5, from: [finops-leads], expires: 15m}";
 const GROUPS: &str = "groups: {finops-leads: [\"uid:1000\", ann]}";
 

@@ -6,7 +6,7 @@ use super::super::read::{Keys, RefKind, Sink, all_of, shortened};
 use super::super::{Attribution, Delegate, PrincipalRule};
 use crate::subject::{FieldName, short_principal};
 
-const ATTRIBUTION: Keys = Keys {
+pub(super) const ATTRIBUTION: Keys = Keys {
     known: &["delegates", "principals", "namespaceLabels", "claims", "maxNewSubjectsPerSource"],
     later: &[
         ("inferenceProfiles", "name the model of a profile in a PriceBook, its tenant under `principals`"),

@@ -9,7 +9,7 @@ use crate::money::{Percent, Unit};
 use crate::subject::FieldName;
 use crate::time::Span;
 
-const BUDGET: Keys = Keys {
+pub(super) const BUDGET: Keys = Keys {
     known: &[
         "description",
         "select",

@@ -11,7 +11,7 @@ use super::super::{FreezeWhen, FreezeWindow, Guardrail, Place};
 use super::window::timezone;
 use crate::time::Timestamp;
 
-const FREEZE: Keys = Keys::of(&["days", "from", "until", "timezone", "because"]);
+pub(super) const FREEZE: Keys = Keys::of(&["days", "from", "until", "timezone", "because"]);
 const EXAMPLE: &str = "{days: [Fri], from: \"16:00\", until: \"24:00\", timezone: Europe/Berlin}";
 const DATED: &str = "write `2026-12-20` (with a `timezone`) or `2026-12-20T18:00:00Z`";
 const CLOCK: &str = "write a time of day such as `\"09:00\"`; `\"24:00\"` is the end of the day";

@@ -10,13 +10,13 @@ use crate::inventory::ObjectKey;
 use crate::money::Percent;
 use crate::time::Span;
 
-const GUARDRAIL: Keys = Keys {
+pub(super) const GUARDRAIL: Keys = Keys {
     known: &["protect", "blastRadius", "approval", "page", "freeze", "groups", "firstDays"],
     later: &[("mode", "take it out; the ceiling is in the daemon's configuration")],
 };
-const PROTECT: Keys = Keys::of(&["namespaces", "labels", "objects", "kinds"]);
-const BLAST: Keys = Keys::of(&["perRule", "atLeast", "overall"]);
-const FIRST_DAYS: Keys = Keys::of(&["mode", "days"]);
+pub(super) const PROTECT: Keys = Keys::of(&["namespaces", "labels", "objects", "kinds"]);
+pub(super) const BLAST: Keys = Keys::of(&["perRule", "atLeast", "overall"]);
+pub(super) const FIRST_DAYS: Keys = Keys::of(&["mode", "days"]);
 
 /// Kinds that can be protected, by word.
 const KINDS: [(&str, ProtectedKind); 4] = [
@@ -27,7 +27,7 @@ const KINDS: [(&str, ProtectedKind); 4] = [
 ];
 
 /// Modes that a new budget may be kept to, by word.
-const FIRST_MODES: [(&str, Mode); 3] =
+pub(super) const FIRST_MODES: [(&str, Mode); 3] =
     [("observe", Mode::Observe), ("alert", Mode::Alert), ("approve", Mode::Approve)];
 
 /// A new budget is watched for so many days where the rule does not say.

@@ -13,7 +13,8 @@ use crate::gpu::Signal;
 use crate::money::Percent;
 use crate::time::Span;
 
-const IDLE: Keys = Keys::of(&["description", "select", "idleWhen", "pack", "worthAtLeast", "then", "mode"]);
+pub(super) const IDLE: Keys =
+    Keys::of(&["description", "select", "idleWhen", "pack", "worthAtLeast", "then", "mode"]);
 
 /// Policies, sorted by name.
 pub(super) fn join(mut policies: Vec<IdlePolicy>) -> Vec<IdlePolicy> {

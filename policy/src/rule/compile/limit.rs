@@ -11,8 +11,9 @@ use crate::money::{Money, Percent, Unit};
 use crate::subject::FieldName;
 use crate::time::Timestamp;
 
-const LIMIT: Keys = Keys::of(&["amount", "tokens", "gpuHours", "overrides", "fromLabel", "rollover"]);
-const OVERRIDE: Keys = Keys::of(&["match", "amount", "tokens", "gpuHours", "until"]);
+pub(super) const LIMIT: Keys =
+    Keys::of(&["amount", "tokens", "gpuHours", "overrides", "fromLabel", "rollover"]);
+pub(super) const OVERRIDE: Keys = Keys::of(&["match", "amount", "tokens", "gpuHours", "until"]);
 
 /// Keys of an amount, with what each counts and an example.
 const AMOUNTS: [(&str, Unit, &str); 3] = [

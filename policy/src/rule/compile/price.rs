@@ -17,12 +17,12 @@ use crate::money::{HourRate, TokenRate};
 use crate::price::{InstanceOverride, PriceBook, PriceIssue, PriceOverrides, ShortPrice, Tier, TokenClass};
 use crate::time::Timestamp;
 
-const PRICE_BOOK: Keys =
+pub(super) const PRICE_BOOK: Keys =
     Keys::of(&["models", "litellm", "asOf", "shadow", "profiles", "instances", "accept", "spotShare"]);
 const SHADOW: Keys = Keys::of(&["until"]);
-const MODEL: Keys = Keys::of(&["tier", "input", "output", "cacheRead", "cacheWrite5m", "cacheWrite1h"]);
+pub(super) const MODEL: Keys = Keys::of(&["tier", "input", "output", "cacheRead", "cacheWrite5m", "cacheWrite1h"]);
 const MODEL_EXAMPLE: &str = "{input: 3.30 USD per 1M tokens, output: 16.50 USD per 1M tokens}";
-const INSTANCE: Keys = Keys::of(&["type", "capacityType", "region", "price"]);
+pub(super) const INSTANCE: Keys = Keys::of(&["type", "capacityType", "region", "price"]);
 const INSTANCE_EXAMPLE: &str = "{type: g5.xlarge, capacityType: spot, price: 0.4387 USD per hour}";
 
 /// What one document says, and where it says each price.

@@ -13,7 +13,7 @@ const MIN_HOLD: Span = Span::from_mins(10);
 /// Trips in one window where the rule does not say.
 const MAX_TRIPS: u32 = 2;
 
-const RESTORE: Keys = Keys::of(&["when", "below", "minHold", "maxTripsPerWindow", "waves"]);
+pub(super) const RESTORE: Keys = Keys::of(&["when", "below", "minHold", "maxTripsPerWindow", "waves"]);
 
 #[derive(Clone, Copy)]
 enum WhenWord {

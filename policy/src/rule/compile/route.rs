@@ -6,7 +6,7 @@ use super::super::read::{Fields, Keys, Sink, all_of};
 use super::super::{Receiver, Route, SecretRef};
 use super::{Header, delivery};
 
-const ROUTE: Keys = Keys::of(&[
+pub(super) const ROUTE: Keys = Keys::of(&[
     "receivers",
     "groupBy",
     "groupWait",
@@ -16,7 +16,7 @@ const ROUTE: Keys = Keys::of(&[
     "escalation",
 ]);
 const EXAMPLE: &str = "receivers: [{slackWebhook: {url: {env: SLACK_URL}}}]";
-const RECEIVERS: [&str; 3] = ["slackWebhook", "slackChat", "webhook"];
+pub(super) const RECEIVERS: [&str; 3] = ["slackWebhook", "slackChat", "webhook"];
 const LATER_RECEIVERS: [&str; 3] = ["sns", "pagerDuty", "alertmanager"];
 
 pub(super) fn read(header: &Header, spec: &Node, sink: &mut Sink<'_>) -> Option<Route> {

@@ -6,10 +6,10 @@ use super::super::read::{Keys, RefKind, Sink, all_of};
 use super::super::{ChargeKind, Condition, Selector, Test};
 use super::when;
 
-const SELECT: Keys = Keys::of(&["all", "subjects", "when", "charges"]);
+pub(super) const SELECT: Keys = Keys::of(&["all", "subjects", "when", "charges"]);
 
 /// Kinds of charge by word.
-const CHARGES: [(&str, ChargeKind); 3] = [
+pub(super) const CHARGES: [(&str, ChargeKind); 3] = [
     (ChargeKind::Tokens.word(), ChargeKind::Tokens),
     (ChargeKind::Gpu.word(), ChargeKind::Gpu),
     (ChargeKind::Other.word(), ChargeKind::Other),
@@ -61,7 +61,7 @@ fn conditions(node: &Node, sink: &mut Sink<'_>) -> Option<Vec<Condition>> {
     }))
 }
 
-const TEST: Keys = Keys::of(&["in", "notIn", "exists"]);
+pub(super) const TEST: Keys = Keys::of(&["in", "notIn", "exists"]);
 
 /// A value, a list of values, or `{in: […]}`, `{notIn: […]}`, `{exists: true}`.
 fn test(node: &Node, what: &str, sink: &mut Sink<'_>) -> Option<Test> {

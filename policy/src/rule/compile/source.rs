@@ -5,7 +5,7 @@ use super::super::node::Node;
 use super::super::read::{Keys, Sink};
 use crate::time::Span;
 
-const SOURCE: Keys = Keys {
+pub(super) const SOURCE: Keys = Keys {
     known: &["staleAfter"],
     later: &[
         ("type", "take it out; which inputs run is in the daemon's configuration"),

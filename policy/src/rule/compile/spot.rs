@@ -8,7 +8,7 @@ use super::super::{Mode, SpotAct, SpotPolicy, SpotTrigger};
 use super::Header;
 use crate::time::Span;
 
-const SPOT: Keys = Keys::of(&["description", "on", "select", "then", "mode"]);
+pub(super) const SPOT: Keys = Keys::of(&["description", "on", "select", "then", "mode"]);
 const SELECT: Keys = Keys::of(&["nodepool"]);
 const ON: &str = "on: [interruption, rebalance]";
 

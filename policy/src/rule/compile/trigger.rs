@@ -8,15 +8,15 @@ use super::super::{WindowSpec, diagnose::one_of};
 use crate::money::{Percent, Unit};
 use crate::time::Span;
 
-const BURN_RATE: Keys = Keys::of(&["long", "short", "exceeds", "then"]);
-const DELTA: Keys = Keys::of(&["over", "exceeds", "then"]);
-const FORECAST: Keys = Keys::of(&["at", "exceeds", "then"]);
+pub(super) const BURN_RATE: Keys = Keys::of(&["long", "short", "exceeds", "then"]);
+pub(super) const DELTA: Keys = Keys::of(&["over", "exceeds", "then"]);
+pub(super) const FORECAST: Keys = Keys::of(&["at", "exceeds", "then"]);
 const BURN_EXAMPLE: &str = "burnRate: [{long: 1h, short: 5m, exceeds: 14.4x, then: warn}]";
 const DELTA_EXAMPLE: &str = "delta: [{over: 15m, exceeds: 100 USD, then: warn}]";
 const FORECAST_EXAMPLE: &str = "forecast: {at: window-end, exceeds: 110%, then: warn}";
 
 /// What happens, by word.
-const THEN: [(&str, Then); 2] = [("warn", Then::Warn), ("trip", Then::Trip)];
+pub(super) const THEN: [(&str, Then); 2] = [("warn", Then::Warn), ("trip", Then::Trip)];
 /// Shortest and longest span of a trigger.
 const SPANS: (Span, Span) = (Span::from_mins(1), Span::from_hours(7 * 24));
 

@@ -8,12 +8,12 @@ use super::super::read::{Fields, Keys, Sink};
 use super::super::{CalendarUnit, WindowSpec};
 use crate::time::Span;
 
-const WINDOW: Keys = Keys::of(&["calendar", "timezone", "fiscalStart", "rolling", "lifetime"]);
+pub(super) const WINDOW: Keys = Keys::of(&["calendar", "timezone", "fiscalStart", "rolling", "lifetime"]);
 const FORMS: [&str; 3] = ["calendar", "rolling", "lifetime"];
 const HELP: &str = "write `{calendar: day, timezone: Europe/Berlin}`, `{rolling: 6h}` or `{lifetime: true}`";
 
 /// Calendar units by word.
-const UNITS: [(&str, CalendarUnit); 6] = [
+pub(super) const UNITS: [(&str, CalendarUnit); 6] = [
     ("hour", CalendarUnit::Hour),
     ("day", CalendarUnit::Day),
     ("week", CalendarUnit::Week),
