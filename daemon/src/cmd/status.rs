@@ -54,10 +54,16 @@ pub(super) fn render(format: Format, status: &Status) -> String {
                 or(&s.heard_at),
                 or(&s.usage_at),
                 s.trouble.clone().unwrap_or_else(|| "well".to_owned()),
+                s.aside.clone().unwrap_or_else(|| "-".to_owned()),
             ]
         })
         .collect();
-    text.push_str(&ask::rows(format, "sources", &["source", "last heard", "last usage", "state"], &sources));
+    text.push_str(&ask::rows(
+        format,
+        "sources",
+        &["source", "last heard", "last usage", "state", "not counted"],
+        &sources,
+    ));
     text.push_str(&unanswered(format, status));
     if let Some(shadow) = &status.shadow {
         text.push_str(&in_shadow(format, shadow));

@@ -188,6 +188,7 @@ impl Collector for Shown {
         let mut out = Writer(encoder);
         self.spend(&mut out)?;
         shadow::shadow(self.view.shadow.as_ref(), self.max_series, &mut out)?;
+        shadow::asides(&self.view.asides, &mut out)?;
         self.breakers(&mut out)?;
         self.holds_and_sources(&mut out)?;
         self.usage(&mut out)?;

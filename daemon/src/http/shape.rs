@@ -7,9 +7,12 @@ use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use policy::decision::{self, DecisionKind, Effect};
-use policy::engine::{AlarmView, BreakerView, HoldView, NotTripped, NotTrippedReason, Tally, View};
+use policy::engine::{
+    AlarmView, AsideView, BreakerView, HoldView, NotTripped, NotTrippedReason, Tally, View,
+};
 use policy::explain;
 use policy::fact::{GuardAnswer, Observation, Receipt, ReceiptOutcome};
+use policy::money::Money;
 use policy::rule::{Budget, WindowSpec};
 use policy::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -246,6 +249,25 @@ pub struct Source {
     pub usage_at: Option<String>,
     /// Why it is broken or stale.
     pub trouble: Option<String>,
+    /// What it reported and another source counts for, or, where it is not enabled, nobody.
+    #[serde(default)]
+    pub aside: Option<String>,
+}
+
+/// `12.00 USD (3 usages): `bedrock-log` counts`, for each source that counts instead.
+fn set_aside(source: &str, asides: &[AsideView]) -> Option<String> {
+    let mut by: std::collections::BTreeMap<Option<&str>, (Money, u64)> = std::collections::BTreeMap::new();
+    for aside in asides.iter().filter(|aside| &*aside.source == source) {
+        let (amount, facts) = by.entry(aside.counts.as_deref()).or_default();
+        *amount = amount.saturating_add(aside.amount);
+        *facts = facts.saturating_add(aside.facts);
+    }
+    let words = by.into_iter().map(|(counts, (amount, facts))| {
+        let why = counts.map_or("it is not enabled".to_owned(), |counts| format!("`{counts}` counts"));
+        format!("{amount} set aside ({facts} usages): {why}")
+    });
+    let words: Vec<String> = words.collect();
+    (!words.is_empty()).then(|| words.join("; "))
 }
 
 fn text(at: Option<Timestamp>) -> Option<String> {
@@ -285,6 +307,7 @@ impl Status {
                     heard_at: text(status.heard_at),
                     usage_at: text(status.usage_at),
                     trouble: status.broken.clone().or_else(|| status.stale.clone()),
+                    aside: set_aside(name, &view.asides),
                 })
                 .collect(),
             usage: Usage {

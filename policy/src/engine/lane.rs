@@ -17,6 +17,7 @@ use crate::price::{InstancePrice, MeterQuery, Price, PriceBook, Resolution, Tier
 use crate::rule::{Budget, ChargeKind, Condition, Selector, Test};
 use crate::subject::{Subject, Trust, field};
 
+use super::authority::Overruled;
 use super::measure::is_special;
 use super::name::breaker_name;
 use super::{Engine, FixedMap, Outcome};
@@ -124,6 +125,8 @@ pub(super) struct Lanes {
     lanes: Vec<Lane>,
     tariffs: Vec<Tariff>,
     tariff_index: FixedMap<TariffKey, u32>,
+    /// Why usage is set aside, by the digest of its lane; empty where no rule says such a thing.
+    overruled: FixedMap<[u32; 4], Vec<Overruled>>,
     /// By a lane's digest, the budgets that could not tell whether they count its charges.
     unjudged: FixedMap<[u32; 4], Box<[Unjudged]>>,
 }
@@ -155,6 +158,14 @@ impl Lanes {
 
     pub fn get(&self, lane: u32) -> &Lane {
         &self.lanes[lane as usize]
+    }
+
+    /// Why usage of a lane is set aside, where some is.
+    pub fn overruled(&self, lane: u32) -> Option<&[Overruled]> {
+        if self.overruled.is_empty() {
+            return None;
+        }
+        self.overruled.get(&self.get(lane).digest).map(Vec::as_slice)
     }
 
     pub fn tariff(&self, lane: u32) -> &Tariff {
@@ -249,6 +260,10 @@ impl Engine {
         let unjudged = !open.is_empty();
         if unjudged {
             self.lanes.unjudged.insert(digest, open.into());
+        }
+        let overruled = self.overruled(source, &subject);
+        if !overruled.is_empty() {
+            self.lanes.overruled.insert(digest, overruled);
         }
         let left_out = comer.left_out;
         let account = self.account(subject.trusted(field::TENANT), &model, out);
@@ -467,7 +482,7 @@ fn selects(select: &Selector, subject: &Subject, kind: ChargeKind) -> Result<boo
     }
 }
 
-fn holds(condition: &Condition, subject: &Subject) -> bool {
+pub(super) fn holds(condition: &Condition, subject: &Subject) -> bool {
     let value = subject.trusted(&condition.field);
     let any = |patterns: &[Box<str>], value: &str| {
         patterns.iter().any(|pattern| crate::attribution::glob_matches(pattern, value))

@@ -7,6 +7,7 @@
 
 mod alarm;
 mod approval;
+mod authority;
 mod command;
 mod explain;
 mod first_days;
@@ -66,6 +67,7 @@ use crate::subject::Subject;
 use crate::time::{Span, Timestamp};
 
 pub use alarm::AlarmView;
+pub use authority::AsideView;
 pub use explain::{NotTripped, NotTrippedReason};
 pub use hold::Hold;
 pub use plan::{Basis, Past, Plan, PlannedBreaker, PlannedBudget, Verdict};
@@ -231,6 +233,8 @@ pub struct Engine {
     mail: mail::Mail,
     /// What is critical and nobody has answered.
     alarms: alarm::Alarms,
+    /// Usage for which another source counts.
+    asides: authority::Asides,
     next_decision: DecisionId,
     next_order: OrderId,
     inventory_changed: bool,
@@ -290,6 +294,7 @@ impl Engine {
             adopted: None,
             mail: mail::Mail::new(),
             alarms: alarm::Alarms::new(),
+            asides: authority::Asides::new(),
             next_decision: DecisionId(1),
             next_order: OrderId(1),
             inventory_changed: false,

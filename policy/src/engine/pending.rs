@@ -86,6 +86,9 @@ impl Engine {
             return UsageOutcome::Duplicate;
         }
         let lane = self.lane_of_row(batch, row, lanes, out);
+        if self.is_set_aside(lane, row.occurred_at) {
+            return UsageOutcome::Accepted;
+        }
         let (amount, slots) = self.quote(lane, row);
         if self.pending.by_id.len() >= MOST_PENDING
             && let Some((_, first)) = self.pending.first_to_lapse()

@@ -19,6 +19,7 @@ use crate::rule::RuleSet;
 use crate::time::Timestamp;
 
 use super::alarm::Alarms;
+use super::authority::Asides;
 use super::first_days::FirstSeen;
 use super::hold::Hold;
 use super::index::Index;
@@ -89,6 +90,7 @@ struct State<'a> {
     adopted: Cow<'a, Option<Box<str>>>,
     mail: Cow<'a, Mail>,
     alarms: Cow<'a, Alarms>,
+    asides: Cow<'a, Asides>,
     latency: Latency,
     idle: Cow<'a, idle::State>,
     first_seen: Cow<'a, FirstSeen>,
@@ -135,6 +137,7 @@ impl Engine {
             adopted: Cow::Borrowed(&self.adopted),
             mail: Cow::Borrowed(&self.mail),
             alarms: Cow::Borrowed(&self.alarms),
+            asides: Cow::Borrowed(&self.asides),
             latency: self.latency,
             idle: Cow::Borrowed(&self.idle),
             first_seen: Cow::Borrowed(&self.first_seen),
@@ -198,6 +201,7 @@ impl Engine {
         engine.adopted = state.adopted.into_owned();
         engine.mail = state.mail.into_owned();
         engine.alarms = state.alarms.into_owned();
+        engine.asides = state.asides.into_owned();
         engine.latency = state.latency;
         engine.idle = state.idle.into_owned();
         engine.first_seen = state.first_seen.into_owned();

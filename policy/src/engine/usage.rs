@@ -48,7 +48,10 @@ pub(super) struct Posting<'a> {
 impl Engine {
     pub(super) fn take_usage(&mut self, batch: &UsageBatch, out: &mut Outcome) -> Vec<UsageOutcome> {
         self.hear(&batch.source, true);
-        self.end_silence(&batch.source, out);
+        self.note_newest(batch);
+        if self.is_fresh(&batch.source) {
+            self.end_silence(&batch.source, out);
+        }
         self.lanes.bound();
         let mut lanes = std::mem::take(&mut self.scratch);
         lanes.clear();
@@ -188,6 +191,12 @@ impl Engine {
         }
         let tariff = self.lanes.tariff(lane);
         let amount = price(&tariff.meter, &row.quantities);
+        if self.lanes.overruled(lane).is_some()
+            && self.set_aside(&batch.source, row, lane, amount.as_ref().ok().copied())
+        {
+            return;
+        }
+        let tariff = self.lanes.tariff(lane);
         let shadow = tariff.shadow.as_ref().map(|meter| price(meter, &row.quantities).ok());
         let lane = self.lanes.get(lane);
         let (account, special) = (lane.account, lane.slots.marks().special);

@@ -13,7 +13,7 @@ use crate::rule::{Mode, RuleSet, WindowSpec};
 use crate::time::Timestamp;
 
 use super::spot::SpotView;
-use super::{AlarmView, Counters, Engine, ShadowView, SourceStatus, Spend};
+use super::{AlarmView, AsideView, Counters, Engine, ShadowView, SourceStatus, Spend};
 
 /// The state of everything but the breakers, as of an instant.
 #[derive(Clone, Debug, Serialize)]
@@ -56,6 +56,8 @@ pub struct View {
     pub alarms: Vec<AlarmView>,
     /// Messages that wait for others, or for the end of quiet hours.
     pub messages_held: usize,
+    /// Usage for which another source counts: in no sum.
+    pub asides: Vec<AsideView>,
 }
 
 /// One breaker.
@@ -149,6 +151,7 @@ impl Engine {
             shadow: self.shadow_view(),
             alarms: self.alarm_views(),
             messages_held: self.messages_held(),
+            asides: self.aside_views(),
         }
     }
 

@@ -1,9 +1,10 @@
 //! What time brings: clocks that disagree, sources and a cluster that fall silent, graces that end.
 
 use crate::decision::DecisionKind;
-use crate::fact::{Clock, Posture, SourceHealth, SourceState, Trouble};
+use crate::fact::{Clock, Posture, SourceHealth, SourceState, Trouble, UsageBatch};
+use crate::money::Money;
 use crate::page::PageTopic;
-use crate::rule::RuleSet;
+use crate::rule::{RuleSet, SourceRule};
 use crate::time::{Span, Timestamp};
 
 use super::{Engine, Outcome};
@@ -45,6 +46,8 @@ pub struct SourceStatus {
     pub over_cap: u64,
     /// It is silent, and this shows that there is usage.
     pub traffic_seen: Option<String>,
+    /// When the newest usage that it brought happened.
+    pub newest: Option<Timestamp>,
 }
 
 impl Engine {
@@ -178,7 +181,11 @@ impl Engine {
     }
 
     fn page_source(&mut self, source: &str, why: &str, out: &mut Outcome) {
-        let detail = format!("source `{source}` {why}; what it should bring is unknown, not zero");
+        let aside = match self.set_aside_for(source) {
+            Money::ZERO => String::new(),
+            money => format!("; it is the one that counts: {money} that others reported so far is in no sum"),
+        };
+        let detail = format!("source `{source}` {why}; what it should bring is unknown, not zero{aside}");
         let kind = DecisionKind::Page { topic: PageTopic::SourceStale, detail };
         self.page_on(self.routes_of_silence(), kind, out);
     }
@@ -284,7 +291,10 @@ impl Engine {
 
     /// Sources whose silence is no longer of interest; of one that only its rule had named, nothing is left.
     fn forget_unwatched(&mut self, rules: &RuleSet) {
-        let watched = |name: &str| rules.sources.get(name).is_some_and(|rule| rule.stale_after.is_some());
+        let watched = |name: &str| {
+            let rule = rules.sources.get(name);
+            rule.is_some_and(|r| !r.disabled && (r.stale_after.is_some() || r.freshness.is_some()))
+        };
         self.sources.retain(|name, status| {
             if status.watched_since.is_none() || watched(name) {
                 return true;
@@ -294,13 +304,40 @@ impl Engine {
         });
     }
 
+    /// Remembers when the newest usage of a batch happened.
+    pub(super) fn note_newest(&mut self, batch: &UsageBatch) {
+        let latest = self.now.plus(self.settings.max_ahead);
+        let newest = batch.rows.iter().map(|row| row.occurred_at).filter(|at| *at <= latest).max();
+        if let Some(status) = self.sources.get_mut(&batch.source) {
+            status.newest = status.newest.max(newest);
+        }
+    }
+
+    /// Whether the newest usage of a source is as fresh as its rule wants it.
+    pub(super) fn is_fresh(&self, source: &str) -> bool {
+        let wanted = self.rules.sources.get(source).and_then(|rule| rule.freshness);
+        let newest = self.sources.get(source).and_then(|status| status.newest);
+        wanted.zip(newest).is_none_or(|(wanted, newest)| self.now.since(newest) <= wanted)
+    }
+
+    /// A source that brings usage, but none that happened lately, lags: what has happened since is unknown.
+    fn watch_freshness(&mut self, name: &str, rule: &SourceRule, out: &mut Outcome) {
+        let Some(wanted) = rule.freshness else { return };
+        let status = self.sources.entry(name.into()).or_default();
+        status.watched_since.get_or_insert(self.now);
+        if !self.is_fresh(name) {
+            self.stale(name, &format!("brought no usage that is newer than {wanted}"), out);
+        }
+    }
+
     /// A source is stale when it brought no usage for longer than its rule says. One that never brought any is
     /// counted from when its rule came into force: a wrong path and a token that nobody uses are silent from
     /// the beginning, however often the folder is listed. The cluster brings no usage, and need only be heard.
     fn watch_sources(&mut self, out: &mut Outcome) {
         let rules = std::sync::Arc::clone(&self.rules);
         self.forget_unwatched(&rules);
-        for (name, rule) in &rules.sources {
+        for (name, rule) in rules.sources.iter().filter(|(_, rule)| !rule.disabled) {
+            self.watch_freshness(name, rule, out);
             let Some(after) = rule.stale_after else { continue };
             let status = self.sources.entry(name.clone()).or_default();
             let since = *status.watched_since.get_or_insert(self.now);

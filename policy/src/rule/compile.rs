@@ -39,7 +39,7 @@ use super::diagnose::{Diagnostic, DiagnosticKind as Kind, Diagnostics, Severity,
 use super::file::documents;
 use super::node::{Node, SourceFile, Spot};
 use super::read::{Fields, Keys, Sink};
-use super::{Budget, IdlePolicy, Place, Route, RuleSet, SourceRule, SpotPolicy};
+use super::{Budget, IdlePolicy, Place, Route, RuleSet, SpotPolicy};
 use crate::time::Span;
 use prices_file::PriceFiles;
 
@@ -117,7 +117,7 @@ struct Found {
     attribution: Vec<attribution::Part>,
     guardrails: Vec<guardrail::Part>,
     prices: Vec<price::Part>,
-    sources: BTreeMap<Box<str>, SourceRule>,
+    sources: Vec<source::Part>,
     idle: Vec<IdlePolicy>,
     spot: Vec<SpotPolicy>,
 }
@@ -171,11 +171,7 @@ fn read_document(tree: &Node, sink: &mut Sink<'_>, found: &mut Found) {
         "SpotPolicy" => found.spot.extend(spot::read(&header, spec, sink)),
         "PriceBook" => found.prices.extend(price::read(&header, spec, sink, found.file)),
         "IdlePolicy" => found.idle.extend(idle::read(&header, spec, sink)),
-        _ => {
-            if let Some(rule) = source::read(spec, sink) {
-                found.sources.insert(header.name, rule);
-            }
-        }
+        _ => found.sources.extend(source::read(&header, spec, sink, found.file)),
     }
 }
 

@@ -15,6 +15,7 @@ mod guardrail;
 mod idle;
 mod node;
 mod read;
+mod source;
 mod spot;
 pub mod trial;
 mod trigger;
@@ -27,7 +28,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::price::PriceOverrides;
 use crate::subject::{FieldName, field};
-use crate::time::{Span, Timestamp};
+use crate::time::Timestamp;
 
 pub use budget::{
     Budget, CalendarUnit, Limit, LimitOverride, OnStale, OnUnpriced, Restore, RestoreWhen, Waves, WindowSpec,
@@ -40,6 +41,7 @@ pub use glob::glob_matches;
 pub use guardrail::{Approvers, FirstDays, Guardrail, PROTECTED_NAMESPACES, ProtectedKind};
 pub use idle::{IdleAct, IdlePolicy, IdleWhen, NodeSelector, Pack};
 pub use node::SourceFile;
+pub use source::{Authority, SourceRule};
 pub use spot::{SpotAct, SpotPolicy, SpotTrigger};
 pub use trigger::{Measure, Multiple, Then, Trigger};
 pub use when::When;
@@ -342,11 +344,4 @@ pub struct PrincipalRule {
     pub set: Vec<(FieldName, Box<str>)>,
     /// Where it was written.
     pub place: Place,
-}
-
-/// What is said of a source.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SourceRule {
-    /// Silence longer than this is staleness even without another signal.
-    pub stale_after: Option<Span>,
 }

@@ -1,6 +1,7 @@
 //! The engine through its public door: facts in, decisions, orders and notices out, on a virtual clock.
 
 mod approval;
+mod authority;
 mod billed;
 mod burn;
 mod clocks;

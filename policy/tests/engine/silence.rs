@@ -58,7 +58,7 @@ fn silence_that_a_rule_keeps_or_tells_stops_nothing() {
 #[test]
 fn silence_alone_without_another_signal_never_stops() {
     let mut world = World::with(vec![of_gateway(OnStale::Trip)]);
-    let rule = policy::rule::SourceRule { stale_after: Some(Span::from_mins(5)) };
+    let rule = policy::rule::SourceRule { stale_after: Some(Span::from_mins(5)), ..Default::default() };
     let mut rules = world.rules.clone();
     rules.id = "watched".into();
     rules.sources.insert("gateway".into(), rule);

@@ -24,7 +24,7 @@ fn watch(world: &mut World, sources: &[&str]) {
 }
 
 fn with_sources(rules: &RuleSet, sources: &[&str]) -> RuleSet {
-    let rule = || SourceRule { stale_after: Some(Span::from_mins(15)) };
+    let rule = || SourceRule { stale_after: Some(Span::from_mins(15)), ..SourceRule::default() };
     let sources = sources.iter().map(|name| ((*name).into(), rule())).collect();
     RuleSet { id: format!("{} again", rules.id).into(), sources, ..rules.clone() }
 }

@@ -1,8 +1,35 @@
-//! What charges would have come to by prices that are looked at before they count.
+//! What is priced and in no sum: charges by prices that are looked at before they count, and usage for which
+//! another source counts.
 
-use policy::engine::ShadowView;
+use std::collections::BTreeMap;
+
+use policy::engine::{AsideView, ShadowView};
+use policy::money::Money;
 
 use super::{Labels, Writer, usd};
+
+/// Usage that another source counts for, by the two; a source that is not enabled has none.
+pub(super) fn asides(asides: &[AsideView], out: &mut Writer<'_>) -> std::fmt::Result {
+    let mut by: BTreeMap<(&str, &str), (Money, u64)> = BTreeMap::new();
+    for aside in asides {
+        let (amount, facts) = by.entry((&aside.source, aside.counts.as_deref().unwrap_or(""))).or_default();
+        *amount = amount.saturating_add(aside.amount);
+        *facts = facts.saturating_add(aside.facts);
+    }
+    out.counters(
+        "set_aside_usd",
+        "What usage would have cost that another source counts for, by source and the one that counts",
+        by.iter().map(|((source, counts), (amount, _))| {
+            (vec![("source", *source), ("counts", *counts)], usd(*amount))
+        }),
+    )?;
+    out.counters(
+        "set_aside_usages",
+        "Usage that another source counts for, by source and the one that counts",
+        by.iter()
+            .map(|((source, counts), (_, facts))| (vec![("source", *source), ("counts", *counts)], *facts)),
+    )
+}
 
 /// By tenant and model, the largest differences first.
 pub(super) fn shadow(view: Option<&ShadowView>, most: usize, out: &mut Writer<'_>) -> std::fmt::Result {

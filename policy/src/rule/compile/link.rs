@@ -8,7 +8,7 @@ use super::super::node::Spot;
 use super::super::read::{Ref, RefKind, Sink};
 use super::super::{Act, Budget, Guardrail, Place, RuleSet, Template};
 use super::prices_file::PriceFiles;
-use super::{Found, Origin, attribution, guardrail, idle, lint, price, spot};
+use super::{Found, Origin, attribution, guardrail, idle, lint, price, source, spot};
 use crate::subject::field;
 
 /// Joins and looks up.
@@ -16,6 +16,7 @@ pub(super) fn link(found: Found, files: &PriceFiles<'_>, sinks: &mut [Sink<'_>])
     let attribution = attribution::join(found.attribution);
     let guardrail = guardrail::join(found.guardrails, sinks);
     let (prices, shadow) = price::join(found.prices, files, sinks);
+    let sources = source::join(found.sources, &names_of(&found.names, "Source"), sinks);
     let names = Names {
         budgets: names_of(&found.names, "Budget"),
         routes: names_of(&found.names, "Route"),
@@ -48,7 +49,7 @@ pub(super) fn link(found: Found, files: &PriceFiles<'_>, sinks: &mut [Sink<'_>])
         attribution,
         guardrail,
         prices,
-        sources: found.sources,
+        sources,
         idle: idle::join(found.idle),
         spot: spot::join(found.spot),
         shadow,

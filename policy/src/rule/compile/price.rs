@@ -20,7 +20,8 @@ use crate::time::Timestamp;
 pub(super) const PRICE_BOOK: Keys =
     Keys::of(&["models", "litellm", "asOf", "shadow", "profiles", "instances", "accept", "spotShare"]);
 const SHADOW: Keys = Keys::of(&["until"]);
-pub(super) const MODEL: Keys = Keys::of(&["tier", "input", "output", "cacheRead", "cacheWrite5m", "cacheWrite1h"]);
+pub(super) const MODEL: Keys =
+    Keys::of(&["tier", "input", "output", "cacheRead", "cacheWrite5m", "cacheWrite1h"]);
 const MODEL_EXAMPLE: &str = "{input: 3.30 USD per 1M tokens, output: 16.50 USD per 1M tokens}";
 pub(super) const INSTANCE: Keys = Keys::of(&["type", "capacityType", "region", "price"]);
 const INSTANCE_EXAMPLE: &str = "{type: g5.xlarge, capacityType: spot, price: 0.4387 USD per hour}";

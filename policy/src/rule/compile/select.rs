@@ -52,7 +52,7 @@ fn charges(node: &Node, sink: &mut Sink<'_>) -> Option<Vec<ChargeKind>> {
 
 const EXAMPLE: &str = "subjects: {tenant: [acme, \"team-*\"], model: {notIn: [\"*haiku*\"]}}";
 
-fn conditions(node: &Node, sink: &mut Sink<'_>) -> Option<Vec<Condition>> {
+pub(super) fn conditions(node: &Node, sink: &mut Sink<'_>) -> Option<Vec<Condition>> {
     let entries = sink.map(node, "`subjects`", EXAMPLE)?;
     all_of(entries.iter().map(|entry| {
         sink.refer(RefKind::Field, &entry.key, entry.spot);

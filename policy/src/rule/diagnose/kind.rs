@@ -169,6 +169,8 @@ kinds! {
     UnknownFile = "unknown-file",
     /// A price file that no PriceBook names (a warning).
     UnusedFile = "unused-file",
+    /// A source that no document is about (a warning).
+    UndeclaredSource = "undeclared-source",
     /// A multiple that cannot be read.
     BadMultiple = "bad-multiple",
     /// A forecast that should trip.
