@@ -327,7 +327,7 @@ fn what_is_worth_too_little_or_has_no_price_is_not_acted_on() {
         world.take(vec![Fact::Inventory(InventoryChange::Snapshot(all))]);
         pass(&mut world, 40, &all_idle);
         assert!(world.orders.is_empty() && idle_decisions(&world).is_empty(), "{worth}, {kind}");
-        assert_eq!(world.engine.idle_verdicts()["gpu-idle"]["Idle".into()], 3);
+        assert_eq!(world.engine.idle_verdicts()["gpu-idle"]["Idle"], 3);
     }
 }
 
