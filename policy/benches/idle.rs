@@ -86,7 +86,7 @@ fn inventory() -> Inventory {
         all.nodes.insert(format!("ip-10-0-{number:05}.ec2.internal").into(), node(number));
     }
     for (number, seat) in seats().enumerate() {
-        let (group, namespace) = (number / REPLICAS, format!("team-{}", number % 200));
+        let (group, namespace) = (number / REPLICAS, format!("team-{}", number / REPLICAS % 200));
         let owner = ObjectKey {
             kind: ObjectKind::Deployment,
             namespace: namespace.as_str().into(),

@@ -207,6 +207,7 @@ impl Engine {
         engine.first_seen = state.first_seen.into_owned();
         engine.spot = state.spot.into_owned();
         engine.forget_schedule();
+        engine.idle.gpus.reindex();
         engine.index = Index::of(&engine.cold);
         for (account, spend) in (0..).zip(&engine.spend) {
             engine.accounts.insert((spend.tenant.clone(), Arc::clone(&spend.model)), account);

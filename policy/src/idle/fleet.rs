@@ -32,14 +32,15 @@ pub struct Seat<'a> {
 #[derive(Clone, Debug)]
 pub(super) struct User<'a> {
     pub owner: Option<&'a ObjectKey>,
-    pub pods: Vec<PodRef<'a>>,
+    /// Its pods, each with the position of its node in [`Fleet::seats`], where it has one that is known.
+    pub pods: Vec<(PodRef<'a>, Option<usize>)>,
 }
 
 impl User<'_> {
     pub fn target(&self) -> Option<Target> {
         match (self.owner, self.pods.first()) {
             (Some(owner), _) => Some(Target::Workload(owner.clone())),
-            (None, Some((key, _))) => Some(Target::Pod((*key).clone())),
+            (None, Some(((key, _), _))) => Some(Target::Pod((*key).clone())),
             (None, None) => None,
         }
     }
@@ -59,14 +60,18 @@ pub struct Fleet<'a> {
 }
 
 impl<'a> Fleet<'a> {
-    /// Arranges the inventory; `price` says what an hour of a node costs.
+    /// Arranges the inventory; `price` says what an hour of a node of that region, instance type and capacity
+    /// type costs.
     #[must_use]
     pub fn new(inventory: &'a Inventory, price: impl Fn(&Node) -> Option<HourRate>) -> Self {
-        let seats: Vec<Seat<'a>> = inventory
-            .nodes
-            .iter()
-            .map(|(name, node)| Seat { name, node, price: price(node), pods: Vec::new(), requested: 0 })
-            .collect();
+        // Nodes of one kind cost the same: each kind is asked about once.
+        let mut prices: FixedMap<(&str, &str, &str), Option<HourRate>> = FixedMap::default();
+        let mut seats: Vec<Seat<'a>> = Vec::with_capacity(inventory.nodes.len());
+        for (name, node) in &inventory.nodes {
+            let kind = (&*node.region, &*node.instance_type, &*node.capacity_type);
+            let price = *prices.entry(kind).or_insert_with(|| price(node));
+            seats.push(Seat { name, node, price, pods: Vec::new(), requested: 0 });
+        }
         let by_name = seats.iter().enumerate().map(|(at, seat)| (seat.name, at)).collect();
         let mut scalers: FixedMap<&'a ObjectKey, Vec<_>> = FixedMap::default();
         for (key, object) in &inventory.scaled_objects {
@@ -83,8 +88,9 @@ impl<'a> Fleet<'a> {
         let mut users: FixedMap<&'a ObjectKey, usize> = FixedMap::default();
         let inventory = self.inventory;
         for (key, pod) in &inventory.pods {
-            if let Some(seat) = pod.node.as_deref().and_then(|name| self.by_name.get(name)) {
-                let seat = &mut self.seats[*seat];
+            let at = pod.node.as_deref().and_then(|name| self.by_name.get(name)).copied();
+            if let Some(at) = at {
+                let seat = &mut self.seats[at];
                 seat.pods.push((key, pod));
                 seat.requested = seat.requested.saturating_add(pod.requests.gpus);
             }
@@ -93,12 +99,12 @@ impl<'a> Fleet<'a> {
             }
             let known = pod.owner.as_ref().and_then(|owner| users.get(owner).copied());
             match known {
-                Some(at) => self.users[at].pods.push((key, pod)),
+                Some(user) => self.users[user].pods.push(((key, pod), at)),
                 None => {
                     if let Some(owner) = &pod.owner {
                         users.insert(owner, self.users.len());
                     }
-                    self.users.push(User { owner: pod.owner.as_ref(), pods: vec![(key, pod)] });
+                    self.users.push(User { owner: pod.owner.as_ref(), pods: vec![((key, pod), at)] });
                 }
             }
         }
@@ -114,11 +120,6 @@ impl<'a> Fleet<'a> {
     #[must_use]
     pub fn scalers_of(&self, workload: &ObjectKey) -> &[(&'a ObjectKey, &'a ScaledObject)] {
         self.scalers.get(workload).map_or(&[], Vec::as_slice)
-    }
-
-    /// Where it stands in [`Self::seats`].
-    pub(super) fn position(&self, name: &str) -> Option<usize> {
-        self.by_name.get(name).copied()
     }
 }
 

@@ -3,12 +3,15 @@
 //! A window is judged over the buckets that it touches, so a little more than the rule asks for and never
 //! less. A duplicate counts once: a sample counts where it comes most of an interval after the last that did.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
+use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::gpu::{GpuBatch, GpuSample, Sharing, Signal};
 use crate::time::{Span, Timestamp};
+
+type FixedMap<K, V> = HashMap<K, V, foldhash::fast::FixedState>;
 
 /// Length of a bucket.
 pub(super) const BUCKET: Span = Span::from_mins(5);
@@ -194,10 +197,14 @@ pub struct Refusal {
 /// What is remembered of all GPUs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gpus {
-    by_uuid: BTreeMap<Box<str>, History>,
+    /// By UUID, in the order in which they were first sampled.
+    histories: Vec<(Box<str>, History)>,
     /// Buckets that are kept of each.
     most: usize,
     refused: Refusal,
+    /// Where each stands; made anew by [`Self::reindex`].
+    #[serde(skip)]
+    index: FixedMap<Box<str>, usize>,
 }
 
 impl Gpus {
@@ -206,8 +213,14 @@ impl Gpus {
         let buckets = |span: Span| span.millis().checked_div(BUCKET.millis()).unwrap_or(0).saturating_add(2);
         self.most = longest.map_or(0, |span| usize::try_from(buckets(span)).unwrap_or(0));
         if self.most == 0 {
-            self.by_uuid.clear();
+            self.histories.clear();
+            self.index.clear();
         }
+    }
+
+    /// Finds them by UUID again after they were read from a snapshot.
+    pub fn reindex(&mut self) {
+        self.index = self.histories.iter().enumerate().map(|(at, (uuid, _))| (uuid.clone(), at)).collect();
     }
 
     /// Takes samples in; what is dated after `latest` is not believed.
@@ -230,27 +243,33 @@ impl Gpus {
     }
 
     fn take_one(&mut self, sample: &GpuSample, node: &str, interval: Span) {
-        if let Some(history) = self.by_uuid.get_mut(&sample.gpu) {
+        let known = self.index.get(&sample.gpu).and_then(|at| self.histories.get_mut(*at));
+        if let Some((_, history)) = known {
             if *history.node != *node {
                 // Two nodes that claim one GPU: what was seen of it says nothing.
                 *history = History::new(node, interval);
             }
             return history.take(sample, interval, self.most);
         }
-        if self.by_uuid.len() >= MOST_GPUS {
+        if self.histories.len() >= MOST_GPUS {
             self.refused.over_bound = self.refused.over_bound.saturating_add(1);
             return;
         }
         let mut history = History::new(node, interval);
         history.take(sample, interval, self.most);
-        self.by_uuid.insert(sample.gpu.clone(), history);
+        self.index.insert(sample.gpu.clone(), self.histories.len());
+        self.histories.push((sample.gpu.clone(), history));
     }
 
     /// Drops GPUs of which nothing came for as long as anything is kept.
     pub fn forget(&mut self, now: Timestamp) {
         let kept = i64::try_from(self.most).unwrap_or(0);
         let oldest = number(now).saturating_sub(kept);
-        self.by_uuid.retain(|_, history| history.buckets.back().is_some_and(|(last, _)| *last >= oldest));
+        let before = self.histories.len();
+        self.histories.retain(|(_, history)| history.buckets.back().is_some_and(|(last, _)| *last >= oldest));
+        if self.histories.len() < before {
+            self.reindex();
+        }
     }
 
     /// Samples that were not taken, since the beginning.
@@ -262,20 +281,20 @@ impl Gpus {
     /// GPUs that are remembered.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.by_uuid.len()
+        self.histories.len()
     }
 
     /// Whether none is.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.by_uuid.is_empty()
+        self.histories.is_empty()
     }
 
     pub(super) fn get(&self, uuid: &str) -> Option<&History> {
-        self.by_uuid.get(uuid)
+        self.index.get(uuid).and_then(|at| self.histories.get(*at)).map(|(_, history)| history)
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = &History> {
-        self.by_uuid.values()
+        self.histories.iter().map(|(_, history)| history)
     }
 }

@@ -3,7 +3,6 @@
 //! In this order, so that what is certain is said first: an Xid error; a signal that is not low; what keeps
 //! it from being known; and only then idle.
 
-use super::Gpus;
 use super::history::{History, Sight};
 use super::verdict::{Evidence, Reason, Verdict};
 use crate::gpu::{Sharing, Signal};
@@ -13,15 +12,7 @@ use crate::time::Timestamp;
 /// Samples that a window must have at the least for anything to be said by it.
 const FEWEST: u32 = 10;
 
-/// What the samples of one GPU say, by its UUID.
-#[must_use]
-pub fn judge(gpus: &Gpus, uuid: &str, when: &IdleWhen, now: Timestamp) -> Verdict {
-    match gpus.get(uuid) {
-        Some(history) => judge_history(history, when, now),
-        None => Verdict::Unknown(Reason::NeverSampled),
-    }
-}
-
+/// What the samples of one GPU say.
 pub(super) fn judge_history(history: &History, when: &IdleWhen, now: Timestamp) -> Verdict {
     let (sight, from) = history.look(now.minus(when.window));
     if sight.xid != 0 {

@@ -14,6 +14,5 @@ mod verdict;
 
 pub use fleet::{Fleet, PodRef, Seat};
 pub use history::{Gpus, MOST_GPUS, Refusal};
-pub use judge::judge;
 pub use target::{Finding, GRACE, evaluate};
 pub use verdict::{Evidence, Reason, Target, Verdict};

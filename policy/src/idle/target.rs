@@ -1,15 +1,15 @@
 //! Workloads, pods and empty nodes: what the verdicts on their GPUs come to together, and what that is worth.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::fleet::{Fleet, PodRef, Seat, User, asks_for_gpus};
+use super::fleet::{Fleet, Seat, User, asks_for_gpus};
 use super::history::Gpus;
-use super::judge::{judge, judge_history};
+use super::judge::judge_history;
 use super::verdict::{Reason, Target, Verdict};
 use crate::annotation::IDLE_OK;
-use crate::inventory::Pod;
+use crate::inventory::{Pod, Workload};
 use crate::money::Money;
 use crate::rule::{IdlePolicy, IdleWhen};
 use crate::time::{Span, Timestamp};
@@ -62,56 +62,59 @@ struct Look<'a> {
 }
 
 impl Look<'_> {
-    fn is_selected(&self, node: &str) -> bool {
-        self.fleet.position(node).is_some_and(|at| self.selected.get(at) == Some(&true))
+    fn is_selected(&self, seat: Option<usize>) -> bool {
+        seat.is_some_and(|at| self.selected.get(at) == Some(&true))
     }
 
     fn user(&self, user: &User<'_>, may_be_idle: &impl Fn(&Target) -> Option<String>) -> Option<Finding> {
-        let on = |(_, pod): &PodRef<'_>| pod.node.as_deref().is_some_and(|node| self.is_selected(node));
-        if !user.pods.iter().any(on) {
+        if !user.pods.iter().any(|(_, seat)| self.is_selected(*seat)) {
             return None;
         }
         let target = user.target()?;
-        let said = may_be_idle(&target).or_else(|| user.pods.iter().find_map(|pod| self.label_of(user, pod)));
-        let verdict = match said {
+        let workload = user.owner.and_then(|owner| self.fleet.inventory.workloads.get(owner));
+        let verdict = match may_be_idle(&target).or_else(|| self.label_of(user, workload)) {
             Some(by) => Verdict::Unknown(Reason::MayBeIdle { by: by.into() }),
-            None => self.replicas(user),
+            None => self.replicas(user, workload),
         };
-        let nodes: BTreeSet<&str> = user.pods.iter().filter_map(|(_, pod)| pod.node.as_deref()).collect();
-        let worth = user.pods.iter().try_fold(Money::ZERO, |sum, (_, pod)| sum.checked_add(self.worth(pod)?));
+        let mut nodes: Vec<&str> = user.pods.iter().filter_map(|((_, pod), _)| pod.node.as_deref()).collect();
+        nodes.sort_unstable();
+        nodes.dedup();
+        let worth = user
+            .pods
+            .iter()
+            .try_fold(Money::ZERO, |sum, ((_, pod), seat)| sum.checked_add(self.worth(pod, *seat)?));
         Some(Finding { target, verdict, worth, nodes: nodes.into_iter().map(Into::into).collect() })
     }
 
     /// What carries the label that says that it may be idle.
-    fn label_of(&self, user: &User<'_>, (key, pod): &PodRef<'_>) -> Option<String> {
+    fn label_of(&self, user: &User<'_>, workload: Option<&Workload>) -> Option<String> {
         let says =
             |labels: &BTreeMap<Box<str>, Box<str>>| labels.get(IDLE_OK).is_some_and(|v| &**v == "true");
-        let inventory = self.fleet.inventory;
-        let workload = user.owner.and_then(|owner| inventory.workloads.get(owner));
-        let node = pod.node.as_deref().and_then(|name| self.fleet.seat(name));
-        let carriers = [
-            ("pod", Some(&pod.labels)),
+        let namespace = user.pods.first().map(|((key, _), _)| &key.namespace);
+        let scalers = user.owner.map_or(&[] as &[_], |owner| self.fleet.scalers_of(owner));
+        let whole = [
             ("workload", workload.map(|w| &w.labels)),
-            ("namespace", inventory.labels_of(&key.namespace)),
-            ("node", node.map(|seat| &seat.node.labels)),
+            ("namespace", namespace.and_then(|name| self.fleet.inventory.labels_of(name))),
         ];
-        let scaler = user.owner.and_then(|owner| self.fleet.scalers_of(owner).first());
-        let mut carriers =
-            carriers.into_iter().chain([("ScaledObject", scaler.map(|(_, object)| &object.labels))]);
+        let scaled = scalers.iter().map(|(_, object)| ("ScaledObject", Some(&object.labels)));
+        let pods = user.pods.iter().flat_map(|((_, pod), seat)| {
+            let node = seat.and_then(|at| self.fleet.seats.get(at)).map(|seat| &seat.node.labels);
+            [("pod", Some(&pod.labels)), ("node", node)]
+        });
+        let mut carriers = whole.into_iter().chain(scaled).chain(pods);
         let carrier = carriers.find(|(_, labels)| labels.is_some_and(says));
         carrier.map(|(what, _)| format!("label {IDLE_OK}=true of its {what}"))
     }
 
-    fn replicas(&self, user: &User<'_>) -> Verdict {
+    fn replicas(&self, user: &User<'_>, workload: Option<&Workload>) -> Verdict {
         let seen = u32::try_from(user.pods.len()).unwrap_or(u32::MAX);
-        let workload = user.owner.and_then(|owner| self.fleet.inventory.workloads.get(owner));
         let of = workload.map_or(seen, |w| w.status_replicas.max(w.replicas));
         let missing = (seen < of).then_some(Verdict::Unknown(Reason::ReplicasNotSeen { seen, of }));
-        let pods = user.pods.iter().map(|(_, pod)| self.pod(pod));
+        let pods = user.pods.iter().map(|((_, pod), seat)| self.pod(pod, *seat));
         missing.into_iter().chain(pods).reduce(Verdict::and).unwrap_or(Verdict::Unknown(Reason::NeverSampled))
     }
 
-    fn pod(&self, pod: &Pod) -> Verdict {
+    fn pod(&self, pod: &Pod, seat: Option<usize>) -> Verdict {
         let Some(node) = &pod.node else { return Verdict::Unknown(Reason::Waiting) };
         let known = u32::try_from(pod.gpus.len()).unwrap_or(u32::MAX);
         let of = pod.requests.gpus.max(1);
@@ -121,7 +124,7 @@ impl Look<'_> {
         if known < of {
             verdict = verdict.and(Verdict::Unknown(Reason::GpusNotKnown { known, of }));
         }
-        if !self.is_selected(node) {
+        if !self.is_selected(seat) {
             verdict = verdict.and(Verdict::Unknown(Reason::Elsewhere { node: node.clone() }));
         }
         verdict.and(self.ripe(pod))
@@ -130,8 +133,8 @@ impl Look<'_> {
     fn gpu(&self, uuid: &str, node: &str) -> Verdict {
         match self.gpus.get(uuid) {
             // Samples of another node are of a GPU that went there, or of one that is mistaken for it.
-            Some(history) if *history.node != *node => Verdict::Unknown(Reason::NeverSampled),
-            _ => judge(self.gpus, uuid, self.when, self.now),
+            Some(history) if *history.node == *node => judge_history(history, self.when, self.now),
+            _ => Verdict::Unknown(Reason::NeverSampled),
         }
     }
 
@@ -146,9 +149,11 @@ impl Look<'_> {
     }
 
     /// The pod's share of its node, by what it asks for; of a pod that waits for a node nothing.
-    fn worth(&self, pod: &Pod) -> Option<Money> {
-        let Some(node) = &pod.node else { return Some(Money::ZERO) };
-        let seat = self.fleet.seat(node)?;
+    fn worth(&self, pod: &Pod, seat: Option<usize>) -> Option<Money> {
+        if pod.node.is_none() {
+            return Some(Money::ZERO);
+        }
+        let seat = self.fleet.seats.get(seat?)?;
         let whole = i128::from(seat.price?.picos());
         let units = i128::from(seat.node.allocatable.gpus.max(pod.requests.gpus));
         let share = whole.checked_mul(i128::from(pod.requests.gpus))?.checked_div(units)?;
