@@ -17,6 +17,10 @@ fn month() -> Report {
     for file in &mut report.record.files {
         file.path = file.path.rsplit('/').next().unwrap().to_owned();
     }
+    // They change with what rules can say and what models cost, which is no matter of this.
+    for set in [Some(&mut report.findings), report.against.as_mut()].into_iter().flatten() {
+        (set.rules_id, set.prices) = ("ID".into(), "PRICES".into());
+    }
     report
 }
 
