@@ -48,7 +48,13 @@ pub struct How {
 /// Something to parse, or parsed already.
 enum Work {
     Text { file: usize, at: u64, form: Form, text: Vec<u8> },
-    Parsed(Parsed),
+    Parsed(Box<Parsed>),
+}
+
+impl Work {
+    fn parsed(parsed: Parsed) -> Self {
+        Self::Parsed(Box::new(parsed))
+    }
 }
 
 /// A stretch of an input as rows.
@@ -129,7 +135,7 @@ impl Out {
 
     fn tell(&mut self, file: usize, at: u64, reason: Reason, detail: String) -> Option<()> {
         let wrong = vec![Wrong { at: 0, reason, detail }];
-        self.send(Work::Parsed(Parsed { file, at, wrong, ..Parsed::default() }))
+        self.send(Work::parsed(Parsed { file, at, wrong, ..Parsed::default() }))
     }
 }
 
@@ -141,7 +147,7 @@ fn parse_all(todo: &Receiver<Work>, done: &SyncSender<Parsed>, how: &How) {
     let mut events = readers(Form::Events);
     for work in todo {
         let parsed = match work {
-            Work::Parsed(parsed) => parsed,
+            Work::Parsed(parsed) => *parsed,
             Work::Text { file, at, form, text } => {
                 let (reader, batch) = match form {
                     Form::Bedrock => &mut bedrock,
@@ -244,7 +250,7 @@ fn read_bill(file: usize, input: &Input, text: Box<dyn Read + Send>, how: &How, 
             }
         };
         let left_out = (!more).then(|| bill.left_out().clone());
-        out.send(Work::Parsed(Parsed { file, batch: batch.finish(), wrong, left_out, ..Parsed::default() }))?;
+        out.send(Work::parsed(Parsed { file, batch: batch.finish(), wrong, left_out, ..Parsed::default() }))?;
         if !more {
             return Some(());
         }
@@ -269,11 +275,11 @@ fn read_journal(file: usize, input: &Input, passed: &Passed, out: &mut Out) -> O
             match fact {
                 Fact::Usage(batch) => {
                     passed.add(batch.rows.len() as u64 * 64); // about what a row takes there
-                    out.send(Work::Parsed(Parsed { file, batch, arrived, ..Parsed::default() }))?;
+                    out.send(Work::parsed(Parsed { file, batch, arrived, ..Parsed::default() }))?;
                 }
                 Fact::Inventory(change) => {
                     let inventory = vec![change];
-                    out.send(Work::Parsed(Parsed { file, arrived, inventory, ..Parsed::default() }))?;
+                    out.send(Work::parsed(Parsed { file, arrived, inventory, ..Parsed::default() }))?;
                 }
                 _ => {}
             }

@@ -182,9 +182,8 @@ impl Feeds {
     /// One for each source.
     #[must_use]
     pub fn new(sources: &[Box<str>]) -> Self {
-        let empty =
-            |name: &Box<str>| Fact::Usage(UsageBatch { source: name.clone(), ..UsageBatch::default() });
-        Self(sources.iter().map(empty).collect())
+        let empty = |name: &str| Fact::Usage(UsageBatch { source: name.into(), ..UsageBatch::default() });
+        Self(sources.iter().map(|name| empty(name)).collect())
     }
 
     /// A slice as the fact that it is.

@@ -203,13 +203,15 @@ impl Trips {
                 }
                 DecisionKind::Released { cause, .. } => self.released(breaker, word(cause), engine, now),
                 DecisionKind::BreachedAfterClose => self.after_close += 1,
-                DecisionKind::Page { detail, .. } => {
-                    if self.pages.len() < MOST_PAGES || self.pages.contains_key(detail) {
-                        *self.pages.entry(detail.clone()).or_default() += 1;
-                    }
-                }
+                DecisionKind::Page { detail, .. } => self.paged(detail),
                 _ => {}
             }
+        }
+    }
+
+    fn paged(&mut self, detail: &str) {
+        if self.pages.len() < MOST_PAGES || self.pages.contains_key(detail) {
+            *self.pages.entry(detail.to_owned()).or_default() += 1;
         }
     }
 

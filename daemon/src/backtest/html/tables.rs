@@ -253,7 +253,7 @@ pub(super) fn differences(page: &mut String, report: &Report) {
     ];
     let at = |at: Option<Timestamp>, sum: &Option<String>| match (at, sum) {
         (Some(at), Some(sum)) => {
-            format!("{}<br><small>{} spent</small>", text(&to_second(at)), text(&sum.to_string()))
+            format!("{}<br><small>{} spent</small>", when(at), text(sum))
         }
         _ => "never".to_owned(),
     };
