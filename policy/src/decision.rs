@@ -268,6 +268,8 @@ pub struct Why {
     pub cause: Cause,
     /// Of sum, limit, burn and charges.
     pub unit: Unit,
+    /// Commit of the rules, with `-dirty` where their files differ from it; where known.
+    pub revision: Option<Box<str>>,
 }
 
 /// One of the largest charges of a window.

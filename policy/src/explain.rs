@@ -130,7 +130,7 @@ fn write_why(text: &mut String, why: &Why) -> std::fmt::Result {
             &format!("{}  {}  {}", why.unit.of(charge.amount), charge.occurred_at, charge.fact),
         )?;
     }
-    line(text, "rule", &format!("{} of rules {}", why.place, why.rules))?;
+    line(text, "rule", &rule_in_words(why))?;
     line(text, "prices", &why.prices)?;
     if !why.note.is_empty() {
         line(text, "note", &why.note)?;
@@ -183,7 +183,7 @@ fn write_kind(text: &mut String, Decision { kind, why, .. }: &Decision) -> std::
         }
         DecisionKind::Idle { found, more, targets, left, not_armed } => {
             line(text, "worth", &format!("{} per hour{}", why.sum, unpriced_in_words(why.unpriced)))?;
-            line(text, "rule", &format!("{} of rules {}", why.place, why.rules))?;
+            line(text, "rule", &rule_in_words(why))?;
             for finding in found {
                 line(text, "idle", &finding_in_words(finding))?;
             }
@@ -196,7 +196,7 @@ fn write_kind(text: &mut String, Decision { kind, why, .. }: &Decision) -> std::
         }
         DecisionKind::Packable { plan, more, not_armed } => {
             line(text, "saves", &format!("{} per hour", why.sum))?;
-            line(text, "rule", &format!("{} of rules {}", why.place, why.rules))?;
+            line(text, "rule", &rule_in_words(why))?;
             write_plan(text, plan)?;
             write_more(text, *more)?;
             not_armed.iter().try_for_each(|what| line(text, "would", what))
@@ -319,4 +319,10 @@ pub fn outcome_in_words(outcome: &ReceiptOutcome) -> String {
 fn signs_in_words(signs: &[Observation]) -> String {
     let words: Vec<String> = signs.iter().map(|s| format!("{} {}", s.sign, s.seen)).collect();
     if words.is_empty() { "no signs".to_owned() } else { words.join(", ") }
+}
+
+/// `tenants.yaml:9 of rules 5f2c81d0, commit 1a2b…`.
+fn rule_in_words(why: &Why) -> String {
+    let commit = why.revision.as_deref().map(|commit| format!(", commit {commit}")).unwrap_or_default();
+    format!("{} of rules {}{commit}", why.place, why.rules)
 }

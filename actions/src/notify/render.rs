@@ -313,5 +313,8 @@ pub(super) fn footer(decision: &Decision) -> String {
             parts.push(format!("{name} {id}"));
         }
     }
+    if let Some(commit) = &decision.why.revision {
+        parts.push(format!("commit {commit}"));
+    }
     parts.join(" | ")
 }

@@ -58,7 +58,7 @@ impl Candidate {
             read_folder(folder).map_err(|error| Failure::new(COULD_NOT, format!("error: {error}")))?;
         // Here too, so that mistakes are told as `check` tells them, also where no daemon is.
         let mut compiled = wiring::compile(&files).map_err(|report| Failure::new(WRONG, report))?;
-        let revision = revision(folder);
+        let revision = revision(folder, &files);
         compiled.rules.revision = revision.as_deref().map(Into::into);
         if !compiled.warnings.is_empty() {
             anstream::eprintln!("{}", compiled.warnings.trim_end());

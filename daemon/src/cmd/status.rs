@@ -150,7 +150,10 @@ fn because(status: &Status) -> String {
 
 /// A commit never stands alone: a file that was edited after the checkout is in force all the same.
 fn commit(revision: &str) -> String {
-    format!(", commit {revision} (files not compared with it)")
+    match revision.strip_suffix("-dirty") {
+        Some(commit) => format!(", commit {commit} (its files were changed since)"),
+        None => format!(", commit {revision}"),
+    }
 }
 
 fn rules(status: &Status) -> String {
@@ -229,7 +232,8 @@ mod tests {
 
     #[test]
     fn a_commit_is_never_shown_as_if_the_files_were_known_to_be_its_own() {
-        assert_eq!(commit("abc123"), ", commit abc123 (files not compared with it)");
+        assert_eq!(commit("abc123"), ", commit abc123");
+        assert_eq!(commit("abc123-dirty"), ", commit abc123 (its files were changed since)");
     }
 
     #[test]

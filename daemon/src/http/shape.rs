@@ -61,7 +61,7 @@ pub struct Status {
     pub disk_low: bool,
     /// Id of the rules.
     pub rules: String,
-    /// Commit that the rules folder is a checkout of. Whether its files are those of the commit is not known.
+    /// Commit that the rules folder is a checkout of, with `-dirty` where its files are not the commit's.
     pub revision: Option<String>,
     /// Whether the rules folder holds what is in force.
     pub rules_current: bool,

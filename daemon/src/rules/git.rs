@@ -1,26 +1,41 @@
 //! The commit of a checkout, read from its files: no `git` is run.
 //!
-//! Whether the tree differs from the commit is not told: that takes git's index. What the rules said is in
-//! the set's own hash.
+//! A checkout may be a person's clone, a worktree, or the folder of git-sync, whose symlink leads to a worktree.
+//! Whether the files are those of the commit is read from Git's index; where that cannot be read, they are not
+//! called clean.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::RuleFile;
+use super::index::Index;
+
 /// How far above the folder a repository may begin.
 const ABOVE: usize = 8;
 
-/// The commit that the folder is a checkout of, in hex; `None` where it is none.
+/// The commit that the folder is a checkout of, in hex, with `-dirty` where these files of it are not the commit's;
+/// `None` where it is none.
 #[must_use]
-pub fn revision(folder: &Path) -> Option<String> {
+pub fn revision(folder: &Path, files: &[RuleFile]) -> Option<String> {
     let real = folder.canonicalize().ok()?;
-    let git = real.ancestors().take(ABOVE).find_map(git_dir)?;
+    let (root, git) = real.ancestors().take(ABOVE).find_map(|at| Some((at, git_dir(at)?)))?;
+    let commit = commit(&git)?;
+    let prefix = real.strip_prefix(root).ok()?.to_str()?;
+    let index = Index::read(&git.join("index"), commit.len() / 2);
+    let files = files.iter().map(|file| (file.path.as_str(), file.text.as_str()));
+    let clean = index.is_some_and(|index| index.is_clean(prefix, files));
+    Some(if clean { commit } else { format!("{commit}-dirty") })
+}
+
+/// What `HEAD` leads to.
+fn commit(git: &Path) -> Option<String> {
     let head = fs::read_to_string(git.join("HEAD")).ok()?;
     match head.trim().strip_prefix("ref: ") {
         None => hex(head.trim()),
         Some(name) => {
             // A worktree's branches are in the repository that it belongs to.
             let common = fs::read_to_string(git.join("commondir"))
-                .map_or_else(|_| git.clone(), |common| git.join(common.trim()));
+                .map_or_else(|_| git.to_owned(), |common| git.join(common.trim()));
             let loose = fs::read_to_string(common.join(name)).ok().and_then(|text| hex(text.trim()));
             loose.or_else(|| packed(&common, name))
         }

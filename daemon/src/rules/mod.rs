@@ -8,6 +8,7 @@
 
 mod folder;
 mod git;
+mod index;
 mod watch;
 
 #[cfg(test)]

@@ -181,16 +181,72 @@ fn the_commit_is_read_from_loose_packed_detached_and_worktree_heads() {
     write(dir.path(), "repo/.git/packed-refs", &format!("# pack-refs\n{one} refs/heads/main\n"));
     write(dir.path(), "repo/rules/a.yaml", "1");
     let rules = dir.path().join("repo/rules");
-    assert_eq!(revision(&rules), Some(one.clone()));
+    assert_eq!(revision(&rules, &[]), Some(format!("{one}-dirty")));
     write(dir.path(), "repo/.git/refs/heads/main", &format!("{two}\n"));
-    assert_eq!(revision(&rules), Some(two.clone()));
+    assert_eq!(revision(&rules, &[]), Some(format!("{two}-dirty")));
     write(dir.path(), "repo/.git/HEAD", &format!("{one}\n"));
-    assert_eq!(revision(&rules), Some(one));
+    assert_eq!(revision(&rules, &[]), Some(format!("{one}-dirty")));
     write(dir.path(), "repo/.git/worktrees/w/HEAD", "ref: refs/heads/main\n");
     write(dir.path(), "repo/.git/worktrees/w/commondir", "../..\n");
     let gitdir = dir.path().join("repo/.git/worktrees/w");
     write(dir.path(), "w/.git", &format!("gitdir: {}\n", gitdir.display()));
-    assert_eq!(revision(&dir.path().join("w")), Some(two));
+    assert_eq!(revision(&dir.path().join("w"), &[]), Some(format!("{two}-dirty")));
     write(dir.path(), "repo/.git/HEAD", "garbage\n");
-    assert_eq!(revision(&rules), None);
+    assert_eq!(revision(&rules, &[]), None);
+}
+
+/// An index of version 2 with one file, as git writes it; the id is that of a text.
+fn index_of(path: &str, id: &str, tree: &str) -> Vec<u8> {
+    let mut bytes = b"DIRC\0\0\0\x02\0\0\0\x01".to_vec();
+    let mut entry = vec![0_u8; 24];
+    entry.extend(0o100_644_u32.to_be_bytes());
+    entry.extend([0; 12]);
+    entry.extend((0..20).map(|at| u8::from_str_radix(&id[2 * at..2 * at + 2], 16).unwrap()));
+    entry.extend(u16::try_from(path.len()).unwrap().to_be_bytes());
+    entry.extend(path.as_bytes());
+    entry.extend(vec![0; 8 - entry.len() % 8]);
+    bytes.extend(entry);
+    let body = [
+        format!("\0{tree} 1\n").as_bytes(),
+        &[7; 20][..if tree == "-1" { 0 } else { 20 }],
+        format!("rules\0{tree} 0\n").as_bytes(),
+        &[8; 20][..if tree == "-1" { 0 } else { 20 }],
+    ]
+    .concat();
+    bytes.extend(b"TREE");
+    bytes.extend(u32::try_from(body.len()).unwrap().to_be_bytes());
+    bytes.extend(body);
+    bytes.extend([0; 20]);
+    bytes
+}
+
+#[test]
+fn files_that_are_not_the_commits_are_called_dirty() {
+    let dir = tempfile::tempdir().unwrap();
+    let commit = "1".repeat(40);
+    write(dir.path(), ".git/HEAD", &commit);
+    write(dir.path(), "rules/a.yaml", "hello\n");
+    let rules = dir.path().join("rules");
+    let now = || revision(&rules, &read_folder(&rules).unwrap()).unwrap();
+    let dirty = format!("{commit}-dirty");
+    assert_eq!(now(), dirty, "without an index nothing is known");
+    // `git hash-object` of "hello" and a line's end.
+    let hello = "ce013625030ba8dba906f756967f9e9ca394464a";
+    let index = dir.path().join(".git/index");
+    fs::write(&index, index_of("rules/a.yaml", hello, "1")).unwrap();
+    assert_eq!(now(), commit);
+    fs::write(&index, index_of("rules/a.yaml", hello, "-1")).unwrap();
+    assert_eq!(now(), dirty, "added and not committed");
+    fs::write(&index, index_of("rules/a.yaml", hello, "1")).unwrap();
+    write(dir.path(), "rules/a.yaml", "hello, changed\n");
+    assert_eq!(now(), dirty);
+    write(dir.path(), "rules/a.yaml", "hello\n");
+    write(dir.path(), "rules/b.yaml", "untracked\n");
+    assert_eq!(now(), dirty);
+    fs::rename(rules.join("b.yaml"), rules.join("a.yaml.bak")).unwrap();
+    assert_eq!(now(), commit, "what is no rule file changes nothing");
+    fs::write(&index, index_of("rules/gone.yaml", hello, "1")).unwrap();
+    assert_eq!(now(), dirty);
+    fs::write(&index, b"DIRC garbage").unwrap();
+    assert_eq!(now(), dirty);
 }

@@ -29,7 +29,8 @@ pub struct Watcher {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum State {
-    Files([u8; 32]),
+    /// Hash of the contents, and the commit with its `-dirty`.
+    Files([u8; 32], Option<String>),
     Broken(String),
 }
 
@@ -68,19 +69,21 @@ impl Watcher {
 
     fn look(&self) -> (State, Vec<RuleFile>) {
         match read_folder(&self.folder) {
-            Ok(files) => (State::Files(content_hash(&files)), files),
+            Ok(files) => (State::Files(content_hash(&files), revision(&self.folder, &files)), files),
             Err(error) => (State::Broken(error.to_string()), Vec::new()),
         }
     }
 
     fn judge(&self, state: &State, files: &[RuleFile]) -> Result<Compiled, String> {
-        if let State::Broken(report) = state {
-            return Err(report.clone());
-        }
-        let mut compiled = (self.compile)(files)?;
-        if compiled.rules.revision.is_none() {
-            compiled.rules.revision = revision(&self.folder).map(Into::into);
-        }
+        let commit = match state {
+            State::Broken(report) => return Err(report.clone()),
+            State::Files(_, commit) => commit.as_deref(),
+        };
+        let mut compiled = (self.compile)(files).map_err(|report| match commit {
+            Some(commit) => format!("commit {commit} is not taken\n{report}"),
+            None => report,
+        })?;
+        compiled.rules.revision = compiled.rules.revision.or(commit.map(Into::into));
         Ok(compiled)
     }
 }

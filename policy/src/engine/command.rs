@@ -23,8 +23,12 @@ impl Engine {
         match slot {
             Some(slot) => self.decide(slot, kind, out),
             None => {
-                let why =
-                    Why { rules: self.rules.id.clone(), prices: self.book.id().into(), ..Why::default() };
+                let why = Why {
+                    rules: self.rules.id.clone(),
+                    revision: self.rules.revision.clone(),
+                    prices: self.book.id().into(),
+                    ..Why::default()
+                };
                 self.decide_with(None, kind, why, out)
             }
         };

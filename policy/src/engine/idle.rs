@@ -205,6 +205,7 @@ impl Engine {
             episode: self.now,
             place,
             rules: self.rules.id.clone(),
+            revision: self.rules.revision.clone(),
             prices: self.book.id().into(),
             ..Why::default()
         }

@@ -19,6 +19,10 @@ const MOST_NAMED: usize = 20;
 impl Engine {
     pub(super) fn take_rules(&mut self, rules: &RuleSet, out: &mut Outcome) {
         if self.rules.id == rules.id {
+            // The same rules, of another commit: what they lead to from now on names that one.
+            if self.rules.revision != rules.revision {
+                Arc::make_mut(&mut self.rules).revision.clone_from(&rules.revision);
+            }
             return;
         }
         let first = self.rules.id.is_empty();

@@ -129,6 +129,7 @@ impl Engine {
             breaker: Some(breaker.clone()),
             place: policy.on_place.clone(),
             rules: self.rules.id.clone(),
+            revision: self.rules.revision.clone(),
             prices: self.book.id().into(),
             occurred_at: Some(decided.notice.at),
             ..Why::default()

@@ -229,6 +229,7 @@ impl Engine {
         let breaker = BreakerRef { name: "breakerbox".into(), start: self.now, end: self.now };
         let why = Why {
             rules: self.rules.id.clone(),
+            revision: self.rules.revision.clone(),
             prices: self.book.id().into(),
             breaker: Some(breaker.clone()),
             episode: self.now,

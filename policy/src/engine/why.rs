@@ -55,6 +55,7 @@ impl Engine {
             note: String::new(),
             cause,
             unit: budget.limit.unit,
+            revision: self.rules.revision.clone(),
         }
     }
 }

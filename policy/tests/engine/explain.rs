@@ -283,3 +283,15 @@ fn a_withheld_batch_lists_its_targets_and_the_guard_that_said_no() {
     let withheld = world.decisions.iter().find(|d| matches!(d.kind, DecisionKind::Withheld { .. })).unwrap();
     golden("withheld", &policy::explain::decision(withheld, &[], &[]));
 }
+
+#[test]
+fn every_decision_names_the_commit_of_its_rules() {
+    let mut world = World::new();
+    let mut rules = world.rules.clone();
+    (rules.id, rules.revision) = ("r2".into(), Some("1a2b3c-dirty".into()));
+    world.reload(rules);
+    world.spend("acme", "51");
+    let tripped = world.decisions.iter().find(|d| matches!(d.kind, DecisionKind::Tripped { .. })).unwrap();
+    assert_eq!(tripped.why.revision.as_deref(), Some("1a2b3c-dirty"));
+    assert!(world.orders.iter().all(|order| order.why.revision == tripped.why.revision));
+}

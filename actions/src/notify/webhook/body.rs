@@ -69,6 +69,8 @@ struct DecisionBody<'a> {
     mode: &'static str,
     rule: Option<RuleBody<'a>>,
     rules: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revision: Option<&'a str>,
     prices: &'a str,
     threshold: Option<String>,
     cause: Option<&'static str>,
@@ -212,6 +214,7 @@ fn decision<'a>(notice: &'a Notice, message: &Message) -> DecisionBody<'a> {
         mode: decision.mode.word(),
         rule: (!place.file.is_empty()).then_some(RuleBody { file: &place.file, line: place.line }),
         rules: &decision.why.rules,
+        revision: decision.why.revision.as_deref(),
         prices: &decision.why.prices,
         threshold: None,
         cause: None,
