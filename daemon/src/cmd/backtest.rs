@@ -63,7 +63,7 @@ fn rules(folder: &Path) -> Result<Rules, Failure> {
         anstream::eprintln!("{warnings}");
     }
     let mut set = compiled.rules;
-    set.revision = revision(folder).map(Into::into);
+    set.revision = revision(folder, &files).map(Into::into);
     Ok(Rules { folder: shown(folder), set })
 }
 

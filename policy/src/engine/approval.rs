@@ -26,19 +26,12 @@ impl Engine {
     /// What a person is asked, and why it is a question.
     pub(super) fn question(&self, slot: u32, many: Option<usize>, until: Timestamp) -> GuardAnswer {
         let no = |check, detail| GuardAnswer { check, pass: false, detail };
-        let rail = &self.rules.guardrail;
-        let whose = match &rail.approvers {
-            Some(approvers) => format!("a yes from {}", approvers.named.join(", ")),
-            None => "a person".to_owned(),
-        };
-        match (many, self.mode_of(slot), rail.targets_over) {
+        let whose = self.whose_yes();
+        match (many, self.mode_of(slot), self.rules.guardrail.targets_over) {
             (_, mode, _) if mode < Mode::Enforce => {
                 no(GuardCheck::Mode, format!("mode `approve` waits for {whose} until {until}"))
             }
-            (Some(many), _, Some(most)) => no(
-                GuardCheck::Approval,
-                format!("{many} targets, and more than {most} wait for {whose} until {until} (targetsOver)"),
-            ),
+            (Some(many), _, Some(most)) => self.too_many_answer(many, most, until),
             _ => no(
                 GuardCheck::Mode,
                 format!(
@@ -47,6 +40,22 @@ impl Engine {
                 ),
             ),
         }
+    }
+
+    /// For whose yes a question waits, in words.
+    pub(super) fn whose_yes(&self) -> String {
+        match &self.rules.guardrail.approvers {
+            Some(approvers) => format!("a yes from {}", approvers.named.join(", ")),
+            None => "a person".to_owned(),
+        }
+    }
+
+    /// That so many targets wait for a yes.
+    pub(super) fn too_many_answer(&self, many: usize, most: u32, until: Timestamp) -> GuardAnswer {
+        let whose = self.whose_yes();
+        let detail =
+            format!("{many} targets, and more than {most} wait for {whose} until {until} (targetsOver)");
+        GuardAnswer { check: GuardCheck::Approval, pass: false, detail }
     }
 
     /// Why the yes of an actor does not count, where it does not.

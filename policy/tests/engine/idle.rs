@@ -8,7 +8,10 @@ use policy::fact::{CommandKind, Fact, GuardCheck, SourceHealth, SourceState};
 use policy::gpu::{GpuBatch, GpuSample, Sharing, Signal, Signals};
 use policy::inventory::{Inventory, InventoryChange, Node, Pod, PodKey, Resources};
 use policy::money::Percent;
-use policy::rule::{IdleAct, IdlePolicy, IdleWhen, Mode, NodeSelector, Pack, Place, RuleSet};
+use policy::rule::{
+    Approvers, FreezeWhen, FreezeWindow, Guardrail, IdleAct, IdlePolicy, IdleWhen, Mode, NodeSelector, Pack,
+    Place, ProtectedKind, RuleSet,
+};
 use policy::time::Span;
 
 use super::world::{World, at, deployment, inventory, rules, scaled_object, usd};
@@ -292,6 +295,62 @@ fn a_freeze_a_silent_cluster_and_a_clock_in_doubt_stop_nothing() {
     pass(&mut world, 60, &acme_idles);
     assert!(world.engine.clock_doubt().is_some());
     assert!(world.orders.is_empty() && idle_decisions(&world).is_empty());
+}
+
+/// The same world under another guardrail.
+fn under(mode: Mode, edit: impl FnOnce(&mut Guardrail)) -> World {
+    let mut world = world(mode);
+    let mut rules = world.rules.clone();
+    rules.id = format!("{} railed", rules.id).into();
+    edit(&mut rules.guardrail);
+    world.reload(rules);
+    world
+}
+
+#[test]
+fn a_window_of_the_rules_freezes_idle_policies_too() {
+    let until = at("2026-11-20T12:45:00Z");
+    let when = FreezeWhen::Once { from: at("2026-11-20T12:00:00Z"), until };
+    let freeze = vec![FreezeWindow { when, because: None, place: line(20) }];
+    let mut world = under(Mode::Enforce, |rail| rail.freeze = freeze);
+    pass(&mut world, 40, &acme_idles);
+    assert!(world.orders.is_empty());
+    assert!(matches!(&world.asked().unwrap().kind,
+        DecisionKind::Withheld { answers, .. } if answers[0].check == GuardCheck::Freeze));
+    pass(&mut world, 6, &acme_idles);
+    assert_eq!(world.ordered(), ["pause acme/api"]);
+}
+
+#[test]
+fn many_idle_targets_ask_also_under_enforce_and_only_the_yes_of_an_approver_counts() {
+    let approvers = Approvers { named: vec!["leads".into()], actors: vec!["uid:7".into()] };
+    let mut world = under(Mode::Enforce, |rail| {
+        (rail.targets_over, rail.approvers) = (Some(2), Some(approvers));
+    });
+    pass(&mut world, 31, &all_idle);
+    assert!(world.orders.is_empty(), "{:?}", world.ordered());
+    let asked = world.asked().unwrap();
+    let DecisionKind::Withheld { targets, answers } = &asked.kind else { panic!() };
+    assert_eq!((targets.len(), answers[0].check), (3, GuardCheck::Approval));
+    let decision = asked.id;
+    let refused = world.command(CommandKind::Approve { decision });
+    assert!(matches!(&refused.decisions[0].kind,
+        DecisionKind::Commanded { refused: Some(no), .. } if no.contains("leads")));
+    assert!(world.orders.is_empty());
+    let kind = CommandKind::Approve { decision };
+    world.take(vec![Fact::Command(policy::fact::Command { actor: "uid:7 (ann)".to_owned(), kind })]);
+    assert_eq!(world.ordered().len(), 3);
+}
+
+#[test]
+fn a_protected_kind_is_told_and_not_stopped() {
+    let kinds = vec![ProtectedKind::Deployment];
+    let mut world = under(Mode::Enforce, |rail| rail.protected_kinds = kinds);
+    pass(&mut world, 31, &acme_idles);
+    assert!(world.orders.is_empty());
+    let found = idle_decisions(&world);
+    let DecisionKind::Idle { left, .. } = &found[0].kind else { panic!("{found:?}") };
+    assert_eq!(left[0].1, "objects of kind Deployment are protected");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::consolidate::{Plan, plan};
 use crate::engine::Engine;
-use crate::engine::protection;
+use crate::engine::protect::{protection, protection_of_kind};
 use crate::idle::{Finding, Fleet, Target, Verdict, evaluate};
 use crate::inventory::{Node, ObjectKey, ScaledObject};
 use crate::money::HourRate;
@@ -142,7 +142,9 @@ impl Engine {
         let released = || {
             self.exempt.get(key).map(|until| format!("it was given back, and is left alone until {until}"))
         };
-        protection(&self.rules.guardrail, key, &carriers)
+        let rail = &self.rules.guardrail;
+        protection(rail, key, &carriers)
+            .or_else(|| protection_of_kind(rail, key, object.workload.as_ref()))
             .or_else(excepted)
             .or_else(|| object.deleting.then(|| "it is being deleted".to_owned()))
             .or_else(released)

@@ -70,14 +70,21 @@ impl Engine {
         }
         if yes.is_none() && self.idle_mode(policy) == Mode::Approve {
             let until = self.now.plus(self.rules.guardrail.approval_expires);
-            let detail = format!("mode `approve` waits for a person until {until}");
+            let detail = format!("mode `approve` waits for {} until {until}", self.whose_yes());
             let answer = GuardAnswer { check: GuardCheck::Mode, pass: false, detail };
             return (Stage::AwaitingApproval(until), Some(answer));
+        }
+        // What the rule stopped a moment ago counts too: many small stops are one large one.
+        let most = self.rules.guardrail.targets_over.filter(|most| blast.by_rule > *most);
+        if let Some(most) = most.filter(|_| !yes.is_some_and(|yes| yes.to_these)) {
+            let until = self.now.plus(self.rules.guardrail.approval_expires);
+            let many = usize::try_from(blast.by_rule).unwrap_or(usize::MAX);
+            return (Stage::AwaitingApproval(until), Some(self.too_many_answer(many, most, until)));
         }
         if let Some(doubt) = &self.clock_doubt {
             return no(GuardCheck::Clock, doubt.clone());
         }
-        if let Some(freeze) = self.freeze() {
+        if let Some(freeze) = self.frozen() {
             return no(GuardCheck::Freeze, freeze.to_owned());
         }
         if self.is_inventory_stale() {
@@ -189,6 +196,9 @@ impl Engine {
         let until = waiting.since.plus(self.rules.guardrail.approval_expires);
         if !asks || self.now >= until {
             return Some(Err(format!("{decision} does not wait for approval (any more)")));
+        }
+        if let Some(no) = self.no_approver(actor) {
+            return Some(Err(no));
         }
         let rules = Arc::clone(&self.rules);
         let policy = rules.idle.iter().find(|policy| policy.name == name)?;
