@@ -41,7 +41,7 @@ pub fn names_what_it_selects(rules: &RuleSet, text: &str) {
     for budget in &rules.budgets {
         let select = &budget.select;
         assert!(
-            if select.all { all } else { !select.subjects.is_empty() },
+            if select.all { all } else { !select.subjects.is_empty() || select.when.is_some() },
             "`{}` selects by nothing",
             budget.name
         );
