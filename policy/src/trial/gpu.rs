@@ -2,8 +2,8 @@
 
 use crate::gpu::{GpuBatch, GpuSample};
 use crate::inventory::{Node, Pod, PodKey, Resources};
-use crate::rule::trial::{TrialFact, TrialGpus, TrialNode, TrialObject};
-use crate::spot::{Host, SpotBatch, SpotKind, SpotNotice};
+use crate::rule::trial::{TrialFact, TrialGpus, TrialNode, TrialObject, TrialSpot};
+use crate::spot::{Host, Loss, SpotBatch, SpotKind, SpotNotice};
 use crate::time::{Span, Timestamp};
 
 use super::cluster::workload_of;
@@ -53,7 +53,12 @@ pub(super) fn host(node: &TrialNode) -> Host {
 }
 
 /// What AWS says of a node, at the instant of the fact.
-pub(super) fn notice(on: &str, kind: SpotKind, fact: &TrialFact) -> SpotBatch {
+pub(super) fn notice(on: &str, kind: TrialSpot, fact: &TrialFact) -> SpotBatch {
+    let kind = match kind {
+        TrialSpot::Interruption => SpotKind::Interruption(Loss::Terminate),
+        TrialSpot::Rebalance => SpotKind::Rebalance,
+        TrialSpot::CapacityReservation => SpotKind::CapacityReservation(Loss::Terminate),
+    };
     let notice = SpotNotice {
         event: format!("event-{}", fact.place.line).into(),
         kind,

@@ -3,10 +3,9 @@
 use super::super::diagnose::DiagnosticKind as Kind;
 use super::super::node::{Node, Shape};
 use super::super::read::{Fields, Keys, Sink};
-use super::{TrialFactKind, TrialGpus, TrialNode, value};
+use super::{TrialFactKind, TrialGpus, TrialNode, TrialSpot, value};
 use crate::gpu::{Sharing, Signals};
 use crate::money::Percent;
-use crate::spot::{Loss, SpotKind};
 use crate::time::Span;
 
 const NODE: Keys =
@@ -41,10 +40,10 @@ fn text(fields: &Fields<'_>, key: &str, otherwise: &str, sink: &mut Sink<'_>) ->
 }
 
 const SPOT: Keys = Keys::of(&["on", "kind", "late"]);
-const SPOT_KINDS: [(&str, SpotKind); 3] = [
-    ("interruption", SpotKind::Interruption(Loss::Terminate)),
-    ("rebalance", SpotKind::Rebalance),
-    ("capacity-reservation", SpotKind::CapacityReservation(Loss::Terminate)),
+const SPOT_KINDS: [(&str, TrialSpot); 3] = [
+    ("interruption", TrialSpot::Interruption),
+    ("rebalance", TrialSpot::Rebalance),
+    ("capacity-reservation", TrialSpot::CapacityReservation),
 ];
 
 /// AWS says that it will take a node away.

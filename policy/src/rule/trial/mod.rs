@@ -18,7 +18,6 @@ use crate::gpu::{Sharing, Signals};
 use crate::inventory::ObjectKey;
 use crate::money::{Money, Percent, Unit};
 use crate::price::{Tier, TokenCounts};
-use crate::spot::SpotKind;
 use crate::time::{Span, Timestamp};
 
 use super::diagnose::Diagnostics;
@@ -198,7 +197,7 @@ pub enum TrialFactKind {
         /// The node.
         on: Box<str>,
         /// What it says.
-        kind: SpotKind,
+        kind: TrialSpot,
         /// How much later than it was said it is heard.
         late: Span,
     },
@@ -237,6 +236,17 @@ pub enum TrialFactKind {
     },
     /// A person says something.
     Command(TrialCommand),
+}
+
+/// What AWS says of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TrialSpot {
+    /// It will be terminated in two minutes.
+    Interruption,
+    /// It may be interrupted soon.
+    Rebalance,
+    /// Its capacity reservation ends, and it is terminated.
+    CapacityReservation,
 }
 
 /// What a person says.
