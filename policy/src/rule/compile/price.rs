@@ -19,7 +19,7 @@ use crate::time::Timestamp;
 
 pub(super) const PRICE_BOOK: Keys =
     Keys::of(&["models", "litellm", "asOf", "shadow", "profiles", "instances", "accept", "spotShare"]);
-const SHADOW: Keys = Keys::of(&["until"]);
+pub(super) const SHADOW: Keys = Keys::of(&["until"]);
 pub(super) const MODEL: Keys =
     Keys::of(&["tier", "input", "output", "cacheRead", "cacheWrite5m", "cacheWrite1h"]);
 const MODEL_EXAMPLE: &str = "{input: 3.30 USD per 1M tokens, output: 16.50 USD per 1M tokens}";

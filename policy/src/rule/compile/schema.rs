@@ -23,7 +23,7 @@ pub fn schema() -> Value {
         ("PriceBook", of_prices()),
         ("IdlePolicy", object(&idle::IDLE, Vec::new(), &[])),
         ("SpotPolicy", object(&spot::SPOT, Vec::new(), &[])),
-        ("Source", object(&source::SOURCE, vec![("staleAfter", span("longest silence"))], &["staleAfter"])),
+        ("Source", of_source()),
     ];
     let branches: Vec<Value> = specs
         .into_iter()
@@ -292,6 +292,30 @@ fn of_route() -> Value {
     object(&route::ROUTE, vec![("receivers", list(one_key(all.collect())))], &["receivers"])
 }
 
+fn of_source() -> Value {
+    let authority = object(
+        &source::AUTHORITY,
+        vec![
+            ("for", json!({"type": "object"})),
+            ("all", json!({"type": "boolean"})),
+            ("over", list(text("name of a source"))),
+            ("from", text("first day, or instant")),
+            ("until", text("last day, or instant")),
+        ],
+        &["over"],
+    );
+    object(
+        &source::SOURCE,
+        vec![
+            ("staleAfter", span("longest silence")),
+            ("freshness", span("how old its newest usage may be")),
+            ("enabled", json!({"type": "boolean"})),
+            ("authoritative", list(authority)),
+        ],
+        &[],
+    )
+}
+
 fn of_attribution() -> Value {
     let entry = |second: &str, schema: Value| {
         json!({
@@ -374,9 +398,13 @@ fn of_prices() -> Value {
         ],
         &["type", "price"],
     );
+    let shadow = object(&price::SHADOW, vec![("until", text("the day after which they count"))], &["until"]);
     object(
         &price::PRICE_BOOK,
         vec![
+            ("asOf", text("the day on which the prices were read")),
+            ("litellm", text("a file in LiteLLM's format, by its path from this one")),
+            ("shadow", json!({"anyOf": [{"type": "boolean"}, shadow]})),
             ("models", map(object(&price::MODEL, fields, &[]))),
             ("profiles", map(scalar())),
             ("instances", list(instance)),

@@ -16,7 +16,7 @@ pub(super) const SOURCE: Keys = Keys {
         ("scope", "take it out; what a source may report is in the daemon's configuration"),
     ],
 };
-const AUTHORITY: Keys = Keys::of(&["for", "all", "over", "from", "until"]);
+pub(super) const AUTHORITY: Keys = Keys::of(&["for", "all", "over", "from", "until"]);
 const EXAMPLE: &str = "{for: {account: \"111122223333\"}, over: [gateway]}";
 
 /// A source's rule, and where its authorities stand.
