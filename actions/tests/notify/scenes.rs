@@ -1,10 +1,12 @@
 //! Every kind of notice that the engine can send, each with a name: the goldens' input.
 
+mod spot;
+
 use policy::burn::{Basis, Burn};
 use policy::consolidate::{Move, Plan, Vacated};
 use policy::decision::{
     ArmingCause, BreakerRef, Cause, Decision, DecisionKind, HoldState, LargeCharge, Notice, ReleaseCause,
-    Severity, SpotDecision, Times, Why,
+    Severity, Times, Why,
 };
 use policy::fact::{GuardAnswer, GuardCheck};
 use policy::id::{DecisionId, OrderId};
@@ -16,7 +18,6 @@ use policy::rule::{
     Act, Budget, CalendarUnit, Limit, Measure, Mode, OnStale, Place, Restore, RestoreWhen, Selector,
     WindowSpec,
 };
-use policy::spot::{self, Left, Loss, SpotKind, SpotNotice, Step};
 use policy::time::{Span, Timestamp};
 
 /// A notice, the rule it came from, and what its golden is called.
@@ -102,6 +103,7 @@ fn why(sum: &str) -> Why {
         note: String::new(),
         cause: Cause::Sum,
         unit: policy::money::Unit::Usd,
+        revision: None,
     }
 }
 
@@ -169,7 +171,7 @@ pub fn all() -> Vec<Scene> {
     scenes.extend(holds());
     scenes.extend(pages());
     scenes.extend(idle());
-    scenes.extend(spot());
+    scenes.extend(spot::scenes());
     scenes.extend(manners());
     scenes.push(extreme());
     scenes
@@ -230,53 +232,6 @@ fn idle() -> Vec<Scene> {
         Scene { budget: None, ..scene(name, told) }
     };
     kinds.into_iter().map(told).collect()
-}
-
-/// What AWS takes away: with a deadline and somebody else who drains, and without one.
-fn spot() -> Vec<Scene> {
-    let step = |act: &str| Left { act: act.into(), because: "Karpenter looks after this node".into() };
-    let save = Step::Checkpoint { matching: vec![("app".into(), "train".into())], at: at("12:00:30") };
-    let warned = spot::Plan { steps: vec![save], left: vec![step("cordon"), step("drain")] };
-    let kinds = [
-        ("spot-interruption", SpotKind::Interruption(Loss::Terminate), warned, "node-1"),
-        ("spot-hibernation", SpotKind::Interruption(Loss::Hibernate), spot::Plan::default(), ""),
-        (
-            "spot-rebalance",
-            SpotKind::Rebalance,
-            spot::Plan { steps: vec![Step::Cordon], left: vec![] },
-            "node-1",
-        ),
-        ("spot-reservation", SpotKind::CapacityReservation(Loss::Stop), spot::Plan::default(), "node-1"),
-    ];
-    let scenes = kinds.map(|(name, kind, plan, node)| {
-        let severity = if kind == SpotKind::Rebalance { Severity::Info } else { Severity::Warning };
-        let decided = SpotDecision {
-            notice: SpotNotice {
-                event: "1e5527d7-bb36-4607-3370-4164db56a40e".into(),
-                kind,
-                instance: "i-0123456789abcdef0".into(),
-                account: "111122223333".into(),
-                region: "us-east-1".into(),
-                at: at("12:00:00"),
-            },
-            node: node.into(),
-            pool: if node.is_empty() { "".into() } else { "gpu".into() },
-            policy: "spot".into(),
-            plan,
-        };
-        let mut told = notice(DecisionKind::Spot(Box::new(decided)), severity, "0");
-        let now = told.decision.at;
-        told.decision.mode = Mode::Alert;
-        told.decision.why = Why {
-            breaker: Some(BreakerRef { name: "spot/node-1".into(), start: now, end: now }),
-            place: place(30),
-            rules: "5f2c81d0".into(),
-            prices: "bedrock-2026-08".into(),
-            ..Why::default()
-        };
-        Scene { name: name.to_owned(), notice: told, budget: None, repeat: false }
-    });
-    scenes.into()
 }
 
 /// What a burn rate brings: a warning, a question, a stop.

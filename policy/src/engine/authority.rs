@@ -17,7 +17,7 @@ use crate::rule::Authority;
 use crate::subject::Subject;
 use crate::time::Timestamp;
 
-use super::lane::holds;
+use super::select::holds;
 use super::{Engine, MOST_ACCOUNTS};
 
 /// Why usage of an origin is set aside, and when it happened for that.

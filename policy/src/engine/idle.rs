@@ -12,9 +12,11 @@ mod look;
 mod stop;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::Hasher;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use siphasher::sip::SipHasher13;
 
 use crate::breaker::Stage;
 use crate::decision::{BreakerRef, DecisionKind, HoldState, Times, Why};
@@ -24,7 +26,7 @@ use crate::idle::{Finding, Gpus, Target, Verdict};
 use crate::inventory::ObjectKey;
 use crate::money::Money;
 use crate::page::PageTopic;
-use crate::rule::{IdleAct, IdlePolicy, Mode};
+use crate::rule::{IdleAct, IdlePolicy, Mode, Place};
 use crate::time::{Span, Timestamp};
 
 use super::{Engine, Outcome};
@@ -50,6 +52,17 @@ pub(super) struct State {
     standing: BTreeMap<Box<str>, Standing>,
     /// Until when somebody said that something may be idle.
     acks: BTreeMap<ObjectKey, (Timestamp, String)>,
+    /// The rules that are in force, by name.
+    known: BTreeMap<Box<str>, Known>,
+}
+
+/// Since when a rule is known, and as it is now.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Known {
+    first_seen: Timestamp,
+    changed: Timestamp,
+    /// Of all that it says, but where and what for.
+    print: u64,
 }
 
 /// How a rule stands.
@@ -96,7 +109,17 @@ impl Engine {
         let rules = Arc::clone(&self.rules);
         let windows = rules.idle.iter().filter_map(|policy| policy.idle_when.as_ref());
         self.idle.gpus.keep(windows.map(|when| when.window).max());
-        self.idle.standing.retain(|name, _| rules.idle.iter().any(|policy| policy.name == *name));
+        let is_there = |name: &str| rules.idle.iter().any(|policy| *policy.name == *name);
+        self.idle.standing.retain(|name, _| is_there(name));
+        self.idle.known.retain(|name, _| is_there(name));
+        for policy in &rules.idle {
+            let (now, print) = (self.now, print(policy));
+            let new = || Known { first_seen: now, changed: now, print };
+            let known = self.idle.known.entry(policy.name.clone()).or_insert_with(new);
+            if known.print != print {
+                (known.changed, known.print) = (now, print);
+            }
+        }
         // A question is about the rules that it was put under.
         self.idle.standing.values_mut().for_each(|standing| standing.waiting = None);
     }
@@ -199,7 +222,7 @@ impl Engine {
         self.decide_for(policy, kind, why, out);
     }
 
-    fn idle_why(&self, policy: &IdlePolicy, place: crate::rule::Place) -> Why {
+    fn idle_why(&self, policy: &IdlePolicy, place: Place) -> Why {
         Why {
             breaker: Some(BreakerRef { name: holder(policy), start: self.now, end: self.now }),
             episode: self.now,
@@ -212,7 +235,25 @@ impl Engine {
     }
 
     fn idle_mode(&self, policy: &IdlePolicy) -> Mode {
-        policy.mode.min(self.posture.ceiling)
+        self.idle_rule_mode(policy).min(self.posture.ceiling)
+    }
+
+    /// What a rule may do by its own. A change of it stops nothing (invariant 11), so it acts only once it has
+    /// been in force for a whole window: all that it judges by then came after the change. In its first days
+    /// it may do no more than those allow, and their end is a change as well.
+    fn idle_rule_mode(&self, policy: &IdlePolicy) -> Mode {
+        let window = policy.idle_when.as_ref().map_or(Span::ZERO, |when| when.window);
+        let known = self.idle.known.get(&policy.name);
+        let (first_seen, changed) =
+            known.map_or((self.now, self.now), |known| (known.first_seen, known.changed));
+        let mode = match self.now < changed.plus(window) {
+            true => policy.mode.min(Mode::Alert),
+            false => policy.mode,
+        };
+        match self.rules.guardrail.first_days {
+            Some(first) if self.now < first_seen.plus(first.length).plus(window) => mode.min(first.mode),
+            _ => mode,
+        }
     }
 
     /// Decides something of a rule, and tells its routes where its mode sends messages.
@@ -273,6 +314,30 @@ impl Engine {
         self.idle.due = self.now;
         Ok(until)
     }
+}
+
+/// Of what a rule does: an edit elsewhere in its file, or of its description, changes nothing.
+fn print(policy: &IdlePolicy) -> u64 {
+    let mut bare = policy.clone();
+    bare.description = "".into();
+    bare.place = Place::default();
+    if let Some(when) = &mut bare.idle_when {
+        when.place = Place::default();
+    }
+    if let Some(pack) = &mut bare.pack {
+        pack.place = Place::default();
+    }
+    for act in &mut bare.then {
+        let (IdleAct::Notify { place, .. }
+        | IdleAct::PauseScaledObjects { place, .. }
+        | IdleAct::Cordon { place }
+        | IdleAct::Reclaim { place }) = act;
+        *place = Place::default();
+    }
+    let mut hasher = SipHasher13::new_with_keys(0, 0);
+    // Plain data without floats or maps of unknown length: postcard has nothing to refuse.
+    hasher.write(&postcard::to_stdvec(&bare).unwrap_or_default());
+    hasher.finish()
 }
 
 /// Its name as a holder, and in messages.

@@ -14,12 +14,14 @@ use crate::attribution::attribute;
 use crate::breaker::{Cold, Hot, InstanceValue, first_window};
 use crate::fact::{Origin, Quantities, UsageBatch, words};
 use crate::price::{InstancePrice, MeterQuery, Price, PriceBook, Resolution, Tier, UnpricedReason};
-use crate::rule::{Budget, ChargeKind, Condition, Selector, Test};
+use crate::rule::{Budget, ChargeKind};
 use crate::subject::{Subject, Trust, field};
 
 use super::authority::Overruled;
 use super::measure::is_special;
 use super::name::breaker_name;
+use super::select::{carved_out_of, parent_of, selects};
+use super::unjudged::Unjudged;
 use super::{Engine, FixedMap, Outcome};
 
 /// Lanes kept at most between two batches.
@@ -129,15 +131,6 @@ pub(super) struct Lanes {
     overruled: FixedMap<[u32; 4], Vec<Overruled>>,
     /// By a lane's digest, the budgets that could not tell whether they count its charges.
     unjudged: FixedMap<[u32; 4], Box<[Unjudged]>>,
-}
-
-/// A budget that cannot tell whether it counts some charges.
-#[derive(Clone, Debug)]
-pub(super) struct Unjudged {
-    /// Index of the budget.
-    pub budget: usize,
-    /// Why, for people.
-    pub why: Box<str>,
 }
 
 fn hash(digest: [u32; 4]) -> u64 {
@@ -376,27 +369,6 @@ impl Engine {
     }
 }
 
-fn parent_of(budgets: &[Budget], budget: &Budget) -> Option<usize> {
-    let parent = budget.within.as_ref()?;
-    budgets.iter().position(|b| b.name == *parent)
-}
-
-/// Budgets in which a charge does not count, since one that selects it is carved out of them.
-fn carved_out_of(budgets: &[Budget], selects: impl Fn(usize) -> bool) -> BTreeSet<usize> {
-    let mut carved = BTreeSet::new();
-    let own = |(at, budget): &(usize, &Budget)| budget.carve_out && selects(*at);
-    for (_, budget) in budgets.iter().enumerate().filter(own) {
-        let mut next = parent_of(budgets, budget);
-        // A parent chain cannot be longer than the list of budgets; the loader refuses cycles.
-        for _ in 0..budgets.len() {
-            let Some(at) = next else { break };
-            carved.insert(at);
-            next = budgets.get(at).and_then(|parent| parent_of(budgets, parent));
-        }
-    }
-    carved
-}
-
 /// Whom an origin is about, on the way to the breakers.
 struct Comer<'a> {
     subject: &'a Subject,
@@ -466,34 +438,6 @@ pub(super) fn meter(book: &PriceBook, origin: &Origin, kind: ChargeKind) -> Mete
 fn meter_before(book: &PriceBook, origin: &Origin, kind: ChargeKind, now: &Meter) -> Option<Meter> {
     let before = meter(book, origin, kind);
     (before != *now).then_some(before)
-}
-
-/// Whether a budget counts charges of this subject and kind. Only trusted fields are looked at: what a
-/// caller asserts must not choose whose budget it counts against (invariant 10).
-///
-/// # Errors
-/// Why `when` has no answer, where all else says that it counts them.
-fn selects(select: &Selector, subject: &Subject, kind: ChargeKind) -> Result<bool, String> {
-    let others = (select.charges.is_empty() || select.charges.contains(&kind))
-        && select.subjects.iter().all(|condition| holds(condition, subject));
-    match &select.when {
-        Some(when) if others => when.holds(subject, kind),
-        _ => Ok(others),
-    }
-}
-
-pub(super) fn holds(condition: &Condition, subject: &Subject) -> bool {
-    let value = subject.trusted(&condition.field);
-    let any = |patterns: &[Box<str>], value: &str| {
-        patterns.iter().any(|pattern| crate::attribution::glob_matches(pattern, value))
-    };
-    match (&condition.test, value) {
-        (Test::In(patterns), Some(value)) => any(patterns, value),
-        (Test::NotIn(patterns), Some(value)) => !any(patterns, value),
-        (Test::Exists, value) => value.is_some(),
-        (Test::DoesNotExist, value) => value.is_none(),
-        (Test::In(_) | Test::NotIn(_), None) => false,
-    }
 }
 
 #[cfg(test)]

@@ -33,6 +33,7 @@ mod remode;
 mod rolling;
 mod rollup;
 mod schedule;
+mod select;
 mod shadow;
 mod silence;
 mod snapshot;

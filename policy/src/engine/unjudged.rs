@@ -10,6 +10,15 @@ use crate::time::Span;
 
 use super::{Engine, Outcome};
 
+/// A budget that cannot tell whether it counts some charges.
+#[derive(Clone, Debug)]
+pub(super) struct Unjudged {
+    /// Index of the budget.
+    pub budget: usize,
+    /// Why, for people.
+    pub why: Box<str>,
+}
+
 impl Engine {
     pub(super) fn note_unjudged(&mut self, lane: u32, out: &mut Outcome) {
         self.counters.unjudged = self.counters.unjudged.saturating_add(1);

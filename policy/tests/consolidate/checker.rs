@@ -156,7 +156,7 @@ fn refused(
     {
         return no("it may not be moved");
     }
-    if rail.protected_namespaces.iter().any(|name| *name == key.namespace) {
+    if rail.protected_namespaces.contains(&key.namespace) {
         return no("its namespace is protected");
     }
     let owner = pod.owner.as_ref().unwrap();

@@ -9,8 +9,8 @@ use policy::gpu::{GpuBatch, GpuSample, Sharing, Signal, Signals};
 use policy::inventory::{Inventory, InventoryChange, Node, Pod, PodKey, Resources};
 use policy::money::Percent;
 use policy::rule::{
-    Approvers, FreezeWhen, FreezeWindow, Guardrail, IdleAct, IdlePolicy, IdleWhen, Mode, NodeSelector, Pack,
-    Place, ProtectedKind, RuleSet,
+    Approvers, FirstDays, FreezeWhen, FreezeWindow, Guardrail, IdleAct, IdlePolicy, IdleWhen, Mode,
+    NodeSelector, Pack, Place, ProtectedKind, RuleSet,
 };
 use policy::time::Span;
 
@@ -295,6 +295,29 @@ fn a_freeze_a_silent_cluster_and_a_clock_in_doubt_stop_nothing() {
     pass(&mut world, 60, &acme_idles);
     assert!(world.engine.clock_doubt().is_some());
     assert!(world.orders.is_empty() && idle_decisions(&world).is_empty());
+}
+
+#[test]
+fn a_reload_that_arms_a_rule_stops_nothing_before_a_whole_window_came_after_it() {
+    let mut world = world(Mode::Alert);
+    pass(&mut world, 40, &acme_idles);
+    world.reload(RuleSet { id: "armed".into(), ..with_idle(vec![policy(Mode::Enforce)]) });
+    pass(&mut world, 29, &acme_idles);
+    assert!(world.orders.is_empty(), "{:?}", world.ordered());
+    pass(&mut world, 2, &acme_idles);
+    assert_eq!(world.ordered(), ["pause acme/api"]);
+}
+
+#[test]
+fn a_new_rule_stops_nothing_in_its_first_days() {
+    let mut set = with_idle(vec![policy(Mode::Enforce)]);
+    set.guardrail.first_days = Some(FirstDays { mode: Mode::Observe, length: Span::from_hours(2) });
+    let mut world = world(Mode::Observe);
+    world.reload(RuleSet { id: "first".into(), ..set });
+    pass(&mut world, 149, &acme_idles);
+    assert!(world.orders.is_empty() && idle_decisions(&world).len() == 1);
+    pass(&mut world, 2, &acme_idles);
+    assert_eq!(world.ordered(), ["pause acme/api"]);
 }
 
 /// The same world under another guardrail.

@@ -241,7 +241,7 @@ fn rolling(limit: &str, trigger: Trigger) -> Budget {
 
 fn delta(exceeds: &str, then: Then) -> Trigger {
     let (over, exceeds) = (Span::from_mins(15), usd(exceeds));
-    trigger(Measure::Delta { over, exceeds, unit: policy::money::Unit::Usd }, then)
+    trigger(Measure::Delta { over, exceeds, unit: Unit::Usd }, then)
 }
 
 #[test]

@@ -58,7 +58,7 @@ impl Engine {
         let no = |check: GuardCheck, detail: String| {
             (Stage::Withheld(check), Some(GuardAnswer { check, pass: false, detail }))
         };
-        if policy.mode < Mode::Approve {
+        if self.idle_rule_mode(policy) < Mode::Approve {
             return (Stage::Observed, None);
         }
         if self.posture.ceiling < Mode::Approve {
@@ -303,6 +303,6 @@ impl Engine {
     /// Whether an idle policy that holds it is in force, and would stop things still.
     pub(in crate::engine) fn has_idle_cause(&self, hold: &Hold) -> bool {
         let mut policies = hold.holders.iter().filter_map(|name| self.idle_policy_of(name));
-        policies.any(|policy| policy.mode >= Mode::Approve)
+        policies.any(|policy| self.idle_rule_mode(policy) >= Mode::Approve)
     }
 }
