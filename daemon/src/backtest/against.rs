@@ -52,10 +52,10 @@ pub(super) fn differences(ours: &Findings, theirs: &Findings) -> Vec<Difference>
         });
         match partner {
             Some(other) if other.at == trip.at && other.sum == trip.sum && other.after == trip.after => {}
-            other => found.push(difference(Some(trip), other, ours, theirs)),
+            other => found.push(difference(Some(trip), other)),
         }
     }
-    found.extend(open.into_values().flatten().map(|trip| difference(None, Some(trip), ours, theirs)));
+    found.extend(open.into_values().flatten().map(|trip| difference(None, Some(trip))));
     found.sort_by(|a, b| (a.ours.or(a.theirs), &a.breaker).cmp(&(b.ours.or(b.theirs), &b.breaker)));
     found
 }
@@ -66,17 +66,12 @@ fn is_same(a: &Trip, b: &Trip, rolling: bool) -> bool {
     if rolling { apart <= NEAR.millis() } else { a.window_start == b.window_start }
 }
 
-fn difference(
-    ours: Option<&Trip>,
-    theirs: Option<&Trip>,
-    our_rules: &Findings,
-    their_rules: &Findings,
-) -> Difference {
-    let saved = |trip: Option<&Trip>, rules: &Findings| match trip {
-        Some(trip) if rules.stops(&trip.breaker) => trip.after,
+fn difference(ours: Option<&Trip>, theirs: Option<&Trip>) -> Difference {
+    let saved = |trip: Option<&Trip>| match trip {
+        Some(trip) if trip.stops => trip.after,
         _ => Money::ZERO,
     };
-    let saves_more = saved(ours, our_rules).saturating_sub(saved(theirs, their_rules));
+    let saves_more = saved(ours).saturating_sub(saved(theirs));
     let breaker = ours.or(theirs).map(|trip| trip.breaker.clone()).unwrap_or_default();
     let text = in_words(&breaker, ours, theirs, saves_more);
     Difference {

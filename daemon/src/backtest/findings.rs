@@ -148,6 +148,8 @@ pub struct BudgetFound {
     pub most_over: Money,
     /// What was spent between trips and releases.
     pub after: Money,
+    /// Of that, what stops would have saved at most: without the trips that can stop nothing.
+    pub saved: Money,
 }
 
 impl Findings {
@@ -168,7 +170,7 @@ impl Findings {
                 found(budget, breakers, &trips.trips, &trips.warnings)
             })
             .collect();
-        let stopping = budgets.iter().filter(|budget| budget.stops).map(|budget| budget.after);
+        let stopping = budgets.iter().map(|budget| budget.saved);
         let saved = (
             stopping.clone().max().unwrap_or(Money::ZERO),
             stopping.fold(Money::ZERO, Money::saturating_add),
@@ -199,11 +201,10 @@ impl Findings {
         }
     }
 
-    /// Whether a trip of that breaker stops anything.
+    /// Whether a trip of that breaker stopped anything.
     #[must_use]
     pub fn stops(&self, breaker: &str) -> bool {
-        let budget = budget_of(breaker);
-        self.budgets.iter().any(|found| found.stops && &*found.name == budget)
+        self.trips.iter().any(|trip| trip.stops && &*trip.breaker == breaker)
     }
 }
 
@@ -262,6 +263,7 @@ fn found(budget: &Budget, breakers: usize, trips: &[Trip], warnings: &[Warning])
         over: sum(|trip| trip.over),
         most_over: trips.iter().map(|trip| trip.over).max().unwrap_or(Money::ZERO),
         after: sum(|trip| trip.after),
+        saved: sum(|trip| if trip.stops { trip.after } else { Money::ZERO }),
     }
 }
 

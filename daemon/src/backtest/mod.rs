@@ -1,8 +1,8 @@
 //! `breakerbox backtest`: on recorded spend, when each rule would have warned and tripped, what a stop would have
 //! saved, how much over the limit would have been spent, and which trips look false.
 //!
-//! Records are read on all cores and brought into order within a bound of memory ([`reading`], [`sorted`]); then
-//! the daemon's own engine takes them on virtual time ([`past`]), a second one beside it where two rule sets are
+//! Records are read on all cores and brought into order within a bound of memory (`reading`, `sorted`); then
+//! the daemon's own engine takes them on virtual time (`past`), a second one beside it where two rule sets are
 //! compared. It touches no cluster, sends nothing and writes nothing but what it is asked to.
 //!
 //! What it cannot know: a stop would have changed what came after it, so what would have been saved is what was

@@ -228,7 +228,7 @@ fn trips(findings: &Findings) -> String {
             format!("{} of {}", trip.unit.of(trip.sum), trip.unit.of(trip.limit)),
             trip.unit.of(trip.over).to_string(),
             given_back(trip),
-            trip.after.to_string(),
+            if trip.stops { trip.after.to_string() } else { format!("{} (stops nothing)", trip.after) },
             trip.looks_false.join("; "),
         ]);
     }

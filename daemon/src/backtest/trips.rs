@@ -55,6 +55,8 @@ pub struct Trip {
     pub released_by: Option<&'static str>,
     /// What was spent from the trip to the release: what a stop would have saved at most.
     pub after: Money,
+    /// It could have stopped something: its rule does, and it is somebody's whose name is trusted.
+    pub stops: bool,
     /// Charges of that.
     pub after_facts: u64,
     /// Charges in the first hour after the trip.
@@ -309,6 +311,7 @@ impl Trips {
             released_at: None,
             released_by: None,
             after: Money::ZERO,
+            stops: engine.can_stop(breaker),
             after_facts: 0,
             next_hour_facts: 0,
             next_hour: Money::ZERO,

@@ -11,7 +11,7 @@ use crate::fact::{GuardAnswer, GuardCheck};
 use crate::id::OrderId;
 use crate::inventory::{ObjectKey, ScaledObject};
 use crate::rule::{Act, Budget, Mode, TargetSelector, Template};
-use crate::subject::Trust;
+use crate::subject::{FieldName, Trust};
 use crate::time::Timestamp;
 
 use super::hold::Hold;
@@ -47,6 +47,15 @@ pub(super) fn selectors_of(budget: &Budget) -> impl Iterator<Item = &TargetSelec
     })
 }
 
+/// Fields of the breaker that a selector takes its values from.
+fn fields_of(selector: &TargetSelector) -> impl Iterator<Item = &FieldName> {
+    let labels = selector.namespace_labels.iter().chain(&selector.labels).map(|(_, template)| template);
+    selector.namespaces.iter().chain(labels).filter_map(|template| match template {
+        Template::Field(field) => Some(field),
+        Template::Literal(_) => None,
+    })
+}
+
 /// A target newly stopped, for the blast radius.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Stop {
@@ -56,6 +65,20 @@ pub(super) struct Stop {
 }
 
 impl Engine {
+    /// Whether a trip of that breaker can name an object at all: its rule stops something, and the values that its
+    /// targets depend on are known and trusted. What is nobody's, or only asserted, never selects a target.
+    #[must_use]
+    pub fn can_stop(&self, breaker: &str) -> bool {
+        let Some(slot) = self.slot_of(breaker) else { return false };
+        let (budget, cold) = (self.budget_of(slot), &self.cold[slot as usize]);
+        let is_known = |field: &FieldName| {
+            let at = budget.per_each.iter().position(|name| name == field);
+            let value = at.and_then(|at| cold.values.get(at));
+            value.is_some_and(|value| value.trust == Trust::Trusted && value.value.is_some())
+        };
+        selectors_of(budget).any(|selector| fields_of(selector).all(is_known))
+    }
+
     /// Which objects a trip of this breaker is for. A `${field}` takes only a trusted, non-empty value;
     /// without one nothing is selected (invariant 10).
     pub(super) fn expand(&self, slot: u32) -> Expansion {

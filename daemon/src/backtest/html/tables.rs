@@ -108,8 +108,9 @@ fn trip(trip: &Trip) -> Vec<String> {
         true => String::new(),
         false => format!("<br><small>would have stopped {}</small>", text(&trip.targets.join(", "))),
     };
-    let after =
-        format!("{}<br><small>{} charges</small>", text(&trip.after.to_string()), grouped(trip.after_facts));
+    let nothing = if trip.stops { "" } else { ", stops nothing" };
+    let (after, charges) = (text(&trip.after.to_string()), grouped(trip.after_facts));
+    let after = format!("{after}<br><small>{charges} charges{nothing}</small>");
     vec![
         format!("<b>{}</b><br><small>{facts}</small>{targets}", text(&trip.breaker)),
         format!("{}<br><small>by {}</small>", when(trip.at), trip.cause),

@@ -117,6 +117,16 @@ fn a_budget_that_stops_nothing_saves_nothing_and_one_within_another_counts_once(
 }
 
 #[test]
+fn what_is_nobodys_trips_and_a_stop_of_it_saves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = [("20T08:00:00", "", 60), ("20T09:00:00", "", 100), ("21T09:00:00", "acme", 1)];
+    let report = answer(&ask(&[bill(folder.path(), &rows)], &budget("daily", 50, DAY, "")));
+    let trip = &report.findings.trips[0];
+    assert_eq!((&*trip.breaker, trip.after, trip.stops), ("daily/unattributed", usd(100), false));
+    assert_eq!(report.findings.saved, (Money::ZERO, Money::ZERO));
+}
+
+#[test]
 fn two_rule_sets_differ_by_a_day_an_hour_and_money() {
     let folder = tempfile::tempdir().unwrap();
     let rows = [
