@@ -124,11 +124,11 @@ impl Engine {
 
     /// Tells of triggers that only warn, once each until they have fallen back.
     pub(super) fn warn_by_pace(&mut self, slot: u32, out: &mut Outcome) {
-        let budget = self.budget_of(slot);
-        if budget.triggers.is_empty() || matches!(self.cold[slot as usize].state, State::Tripped(_)) {
+        let rules = std::sync::Arc::clone(&self.rules);
+        let triggers = &rules.budgets[usize::from(self.cold[slot as usize].budget)].triggers;
+        if triggers.is_empty() || matches!(self.cold[slot as usize].state, State::Tripped(_)) {
             return;
         }
-        let triggers = budget.triggers.clone();
         for (bit, trigger) in triggers.iter().enumerate().filter(|(_, t)| t.then == Then::Warn) {
             let Some((read, fires_at)) = self.reading(slot, &trigger.measure) else { continue };
             let bit = 1_u32 << bit;
