@@ -16,20 +16,25 @@ const HOUR: i64 = 3_600_000;
 /// The longest of this hour and of the one before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Longest {
-    hour: i64,
+    /// End of the hour.
+    until: Timestamp,
     now: Span,
     before: Option<Span>,
 }
 
 impl Longest {
-    /// Takes one more.
+    /// Takes one more. With each charge, so it divides only once an hour.
     pub fn see(&mut self, span: Span, at: Timestamp) {
-        let hour = at.millis().div_euclid(HOUR);
-        if hour != self.hour {
-            self.before = (hour == self.hour + 1).then_some(self.now);
-            (self.hour, self.now) = (hour, Span::ZERO);
+        if at >= self.until {
+            self.begin_hour(at);
         }
         self.now = self.now.max(span);
+    }
+
+    fn begin_hour(&mut self, at: Timestamp) {
+        let end = Timestamp::from_millis((at.millis().div_euclid(HOUR) + 1) * HOUR);
+        self.before = (end.since(self.until) == Span::from_millis(HOUR)).then_some(self.now);
+        (self.until, self.now) = (end, Span::ZERO);
     }
 
     fn get(&self) -> Span {
