@@ -25,7 +25,7 @@ const LOOK: Duration = Duration::from_secs(3);
 /// How long the start waits for the first look.
 const FIRST_LOOK: Duration = Duration::from_secs(2);
 /// Who speaks where the marker does.
-const ACTOR: &str = "the freeze marker";
+pub const ACTOR: &str = "the freeze marker";
 /// The reason that `release --all` writes into the marker.
 pub const RELEASE_ALL: &str = "release --all";
 

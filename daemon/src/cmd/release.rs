@@ -9,7 +9,7 @@ use crate::http::socket::actor_of;
 use crate::http::{Said, Saying};
 use crate::wiring::emergency;
 
-use super::{COULD_NOT, DONE, Failure, Outcome, ask, command, config};
+use super::{COULD_NOT, DONE, Failure, Outcome, WRONG, ask, command, config};
 
 /// How long the daemon may take where people cannot wait: one that is stuck takes connections, and answers none.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -19,6 +19,7 @@ const RELEASING: Duration = Duration::from_secs(60);
 
 pub(super) async fn freeze(common: &Common, reason: String) -> Outcome {
     let saying = Saying::Freeze { reason: reason.clone() };
+    saying.parse().map_err(|error| Failure::new(WRONG, format!("error: {error}")))?;
     match in_time(PATIENCE, ask::daemon(common)?.post("/v1/commands", &saying)).await? {
         Some(said) => command::show(common.format, &said),
         None => {

@@ -14,6 +14,7 @@ use super::auth;
 use super::socket::Peer;
 use super::{Api, shape};
 use crate::edge::GivenBack;
+use crate::marker::{ACTOR, RELEASE_ALL};
 
 /// What a person can say, as JSON: `{"reset": {"breaker": "tenant-daily/acme", "more": "10%"}}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,7 +106,7 @@ impl Saying {
                 breaker: breaker.clone(),
                 more: more.parse().map_err(|error| format!("{error}"))?,
             },
-            Self::Freeze { reason } => CommandKind::Freeze { reason: reason.clone() },
+            Self::Freeze { reason } => CommandKind::Freeze { reason: reason_of(reason)? },
             Self::Unfreeze {} => CommandKind::Unfreeze,
             Self::Release { target } => {
                 CommandKind::Release { target: target.parse().map_err(|error| format!("{error}"))? }
@@ -115,6 +116,18 @@ impl Saying {
                 CommandKind::AckIdle { object: object.parse().map_err(|error| format!("{error}"))? }
             }
         })
+    }
+}
+
+/// A reason for a freeze. The marker in the cluster is known by its words, so a person's must not read like ours:
+/// a daemon that finds `release --all` there gives everything back.
+fn reason_of(reason: &str) -> Result<String, String> {
+    let ours = [RELEASE_ALL, ACTOR].into_iter().find(|words| reason.contains(words));
+    match ours {
+        Some(words) => {
+            Err(format!("a freeze for `{words}` would be taken for another; write the reason otherwise"))
+        }
+        None => Ok(reason.to_owned()),
     }
 }
 
@@ -223,5 +236,20 @@ fn said(outcome: &Outcome) -> Said {
         decisions: outcome.decisions.iter().map(shape::Decision::of).collect(),
         orders: outcome.orders.iter().map(shape::order_in_words).collect(),
         released: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_person_s_reason_for_a_freeze_is_never_taken_for_a_word_of_ours() {
+        let freeze = |reason: &str| Saying::Freeze { reason: reason.to_owned() }.parse();
+        let taken = CommandKind::Freeze { reason: "release day".to_owned() };
+        assert_eq!(freeze("release day"), Ok(taken));
+        for reason in ["release --all went wrong", "I took the freeze marker off"] {
+            assert!(freeze(reason).unwrap_err().contains("write the reason otherwise"), "{reason}");
+        }
     }
 }
