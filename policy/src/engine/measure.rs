@@ -6,6 +6,7 @@ use crate::fact::{InstanceUse, Quantities, Usage, UsageBatch};
 use crate::money::{Money, Unit};
 use crate::price::gpus_of;
 use crate::rule::{Budget, OnUnpriced};
+use crate::time::Timestamp;
 
 use super::usage::Posting;
 use super::{Engine, Outcome};
@@ -114,8 +115,38 @@ impl Engine {
     }
 }
 
-/// Time on a share of an instance as hours of one GPU, rounded down to 10⁻¹² of one.
+/// Time on a share of an instance as hours of one GPU: the difference of two readings of one running total, each
+/// rounded down to 10⁻¹² of an hour, so that stretches which follow one another add up to the whole.
 fn gpu_hours(time: &InstanceUse, gpus: u32) -> Money {
-    let shares = i128::from(time.end.since(time.start).millis()) * i128::from(time.share_milli);
-    Money::from_picos(shares * i128::from(gpus) * PARTS / HOUR_SHARES)
+    let total = |at: Timestamp| {
+        let shares = i128::from(at.millis()) * i128::from(time.share_milli) * i128::from(gpus);
+        (shares * PARTS).div_euclid(HOUR_SHARES)
+    };
+    Money::from_picos(total(time.end) - total(time.start))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hours_of_a_gpu_add_up_however_they_are_cut() {
+        let start = 1_795_170_000_123;
+        for (millis, share_milli) in [(7_001, 333), (2_000_000, 1000), (33, 125)] {
+            let stretch = |n: i64| InstanceUse {
+                start: Timestamp::from_millis(start + n * millis),
+                end: Timestamp::from_millis(start + (n + 1) * millis),
+                share_milli,
+            };
+            let whole = InstanceUse { end: stretch(719).end, ..stretch(0) };
+            let sum = (0..720).map(|n| gpu_hours(&stretch(n), 8)).fold(Money::ZERO, Money::saturating_add);
+            assert_eq!(sum, gpu_hours(&whole, 8));
+        }
+        let hours = InstanceUse {
+            start: Timestamp::from_millis(0),
+            end: Timestamp::from_millis(3_600_000),
+            share_milli: 500,
+        };
+        assert_eq!(Unit::GpuHours.of(gpu_hours(&hours, 8)).to_string(), "4.00 GPU hours");
+    }
 }
