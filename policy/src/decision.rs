@@ -216,6 +216,20 @@ pub enum ArmingCause {
     Clock,
 }
 
+impl ArmingCause {
+    /// The word in YAML tests and in the webhook's body.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Grace(_) => "grace",
+            Self::OnTimeFact => "on-time-fact",
+            Self::RuleChange => "rule-change",
+            Self::PriceChange => "price-change",
+            Self::Clock => "clock",
+        }
+    }
+}
+
 /// What ended a trip.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ReleaseCause {

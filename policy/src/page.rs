@@ -28,3 +28,23 @@ pub enum PageTopic {
     /// Budgets may do more from now on: their first days are over.
     FirstDays,
 }
+
+impl PageTopic {
+    /// The word in YAML tests and in the webhook's body.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Unpriced => "unpriced",
+            Self::SourceStale => "source-stale",
+            Self::InventoryStale => "inventory-stale",
+            Self::Clock => "clock",
+            Self::RuleChange => "rule-change",
+            Self::SubjectCap => "subject-cap",
+            Self::Orphans => "orphans",
+            Self::Posture => "posture",
+            Self::SourceHeard => "source-heard",
+            Self::Unjudged => "unjudged",
+            Self::FirstDays => "first-days",
+        }
+    }
+}

@@ -24,21 +24,10 @@ pub(super) fn who(breaker: Option<&BreakerRef>) -> (&str, &str) {
 pub(super) fn over_what(budget: Option<&Budget>) -> String {
     match budget.map(|b| &b.window) {
         Some(WindowSpec::Calendar { unit: CalendarUnit::Day, .. }) => "today".to_owned(),
-        Some(WindowSpec::Calendar { unit, .. }) => format!("this {}", unit_word(*unit)),
+        Some(WindowSpec::Calendar { unit, .. }) => format!("this {}", unit.word()),
         Some(WindowSpec::Rolling(length)) => format!("in the last {length}"),
         Some(WindowSpec::Lifetime) => "since ever".to_owned(),
         None => "in its window".to_owned(),
-    }
-}
-
-const fn unit_word(unit: CalendarUnit) -> &'static str {
-    match unit {
-        CalendarUnit::Hour => "hour",
-        CalendarUnit::Day => "day",
-        CalendarUnit::Week => "week",
-        CalendarUnit::Month => "month",
-        CalendarUnit::Quarter => "quarter",
-        CalendarUnit::Year => "year",
     }
 }
 
@@ -48,7 +37,7 @@ pub(super) fn window(breaker: &BreakerRef, budget: Option<&Budget>) -> String {
         Some(WindowSpec::Rolling(length)) => format!("the last {length}"),
         Some(WindowSpec::Lifetime) => "since ever".to_owned(),
         Some(WindowSpec::Calendar { unit, timezone, .. }) => {
-            format!("{} to {} ({} in {timezone})", breaker.start, breaker.end, unit_word(*unit))
+            format!("{} to {} ({} in {timezone})", breaker.start, breaker.end, unit.word())
         }
         None => format!("{} to {}", breaker.start, breaker.end),
     }
@@ -173,23 +162,6 @@ pub(super) const fn topic(topic: PageTopic) -> &'static str {
         PageTopic::SourceHeard => "a source that was silent is heard again",
         PageTopic::Unjudged => "a budget cannot tell whether it counts some charges, and does not count them",
         PageTopic::FirstDays => "budgets may do more from now on",
-    }
-}
-
-/// The word of a topic in the webhook's body.
-pub(super) const fn topic_word(topic: PageTopic) -> &'static str {
-    match topic {
-        PageTopic::Unpriced => "unpriced",
-        PageTopic::SourceStale => "source-stale",
-        PageTopic::InventoryStale => "inventory-stale",
-        PageTopic::Clock => "clock",
-        PageTopic::RuleChange => "rule-change",
-        PageTopic::SubjectCap => "subject-cap",
-        PageTopic::Orphans => "orphans",
-        PageTopic::Posture => "posture",
-        PageTopic::SourceHeard => "source-heard",
-        PageTopic::Unjudged => "unjudged",
-        PageTopic::FirstDays => "first-days",
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use collector::billing::LeftOut;
 use policy::engine::{Counters, Engine};
 use policy::money::{Money, Unit};
-use policy::rule::{Act, Budget, CalendarUnit, Measure, RuleSet, WindowSpec};
+use policy::rule::{Act, Budget, Measure, RuleSet, WindowSpec};
 use policy::time::{Span, Timestamp};
 use serde::Serialize;
 
@@ -277,17 +277,7 @@ fn has_forecast(budget: &Budget) -> bool {
 
 fn window(spec: &WindowSpec) -> String {
     match spec {
-        WindowSpec::Calendar { unit, timezone, .. } => {
-            let unit = match unit {
-                CalendarUnit::Hour => "hour",
-                CalendarUnit::Day => "day",
-                CalendarUnit::Week => "week",
-                CalendarUnit::Month => "month",
-                CalendarUnit::Quarter => "quarter",
-                CalendarUnit::Year => "year",
-            };
-            format!("{unit}, {timezone}")
-        }
+        WindowSpec::Calendar { unit, timezone, .. } => format!("{}, {timezone}", unit.word()),
         WindowSpec::Rolling(length) => format!("rolling {length}"),
         WindowSpec::Lifetime => "lifetime".to_owned(),
     }

@@ -57,6 +57,8 @@ pub(super) struct Marks {
     pub special: bool,
     /// Some budget cannot tell whether it counts the charges: see [`Lanes::unjudged`].
     pub unjudged: bool,
+    /// Another source may count instead: see [`Lanes::overruled`].
+    pub overruled: bool,
 }
 
 const FEW: usize = 8;
@@ -254,15 +256,16 @@ impl Engine {
         if unjudged {
             self.lanes.unjudged.insert(digest, open.into());
         }
-        let overruled = self.overruled(source, &subject);
-        if !overruled.is_empty() {
-            self.lanes.overruled.insert(digest, overruled);
+        let instead = self.overruled(source, &subject);
+        let overruled = !instead.is_empty();
+        if overruled {
+            self.lanes.overruled.insert(digest, instead);
         }
         let left_out = comer.left_out;
         let account = self.account(subject.trusted(field::TENANT), &model, out);
         self.note_over_cap(account, &slots);
         let special = slots.iter().any(|slot| is_special(self.budget_of(*slot)));
-        let slots = Slots::new(&slots, Marks { special, unjudged });
+        let slots = Slots::new(&slots, Marks { special, unjudged, overruled });
         let lane = Lane { digest, tariff, account, slots };
         if left_out { Resolved::ForNow(lane) } else { Resolved::For(lane) }
     }

@@ -186,20 +186,18 @@ impl Engine {
     }
 
     fn charge(&mut self, batch: &UsageBatch, row: &Usage, lane: u32, out: &mut Outcome) {
-        if self.lanes.get(lane).slots.marks().unjudged {
+        let marks = self.lanes.get(lane).slots.marks();
+        if marks.unjudged {
             self.note_unjudged(lane, out);
         }
-        let tariff = self.lanes.tariff(lane);
-        let amount = price(&tariff.meter, &row.quantities);
-        if self.lanes.overruled(lane).is_some()
-            && self.set_aside(&batch.source, row, lane, amount.as_ref().ok().copied())
-        {
+        let amount = price(&self.lanes.tariff(lane).meter, &row.quantities);
+        if marks.overruled && self.set_aside(&batch.source, row, lane, amount.as_ref().ok().copied()) {
             return;
         }
         let tariff = self.lanes.tariff(lane);
         let shadow = tariff.shadow.as_ref().map(|meter| price(meter, &row.quantities).ok());
         let lane = self.lanes.get(lane);
-        let (account, special) = (lane.account, lane.slots.marks().special);
+        let (account, special) = (lane.account, marks.special);
         let mut slots = std::mem::take(&mut self.slot_scratch);
         slots.clear();
         slots.extend_from_slice(lane.slots.as_slice());

@@ -274,6 +274,17 @@ impl<'a> Sink<'a> {
         Some(text)
     }
 
+    /// An act: a map with one key.
+    pub(super) fn act<'n>(&mut self, node: &'n Node, example: &str) -> Option<&'n Entry> {
+        let entries = self.map(node, "an act", example)?;
+        let [entry] = entries else {
+            let message = format!("an act has one key, this has {}", entries.len());
+            self.error(Kind::Conflict, node.spot, message, "write one list item for each act");
+            return None;
+        };
+        Some(entry)
+    }
+
     /// A list of texts, for example `[a, b]`.
     pub(super) fn texts<'n>(
         &mut self,

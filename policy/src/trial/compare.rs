@@ -3,11 +3,10 @@
 use std::collections::BTreeSet;
 use std::fmt::Display;
 
-use crate::decision::{ArmingCause, Decision, DecisionKind, Effect, HoldState, Notice, Order};
+use crate::decision::{Decision, DecisionKind, Effect, HoldState, Notice, Order};
 use crate::engine::{BreakerView, StateWanted, Survey, Wanted};
 use crate::explain::headline;
 use crate::money::{Money, Unit};
-use crate::page::PageTopic;
 use crate::rule::trial::{ABSENT, Expectation, Expected, ExpectedBreaker, ExpectedNotice, ExpectedOrder};
 
 use crate::spot::Step;
@@ -88,7 +87,7 @@ fn difference(world: &World<'_>, expected: &Expected) -> Difference {
         Expected::Notices(wanted) => notices(world, wanted),
         Expected::Pages(wanted) => {
             let pages = world.decisions.iter().filter_map(|d| match &d.kind {
-                DecisionKind::Page { topic, .. } => Some(topic_word(*topic).to_owned()),
+                DecisionKind::Page { topic, .. } => Some(topic.word().to_owned()),
                 _ => None,
             });
             sets("pages", &texts(wanted), &pages.collect())
@@ -195,22 +194,12 @@ fn why_of(world: &World<'_>, breaker: &str) -> Option<&'static str> {
                 DecisionKind::Warned { .. }
                 | DecisionKind::WarnedBy { .. }
                 | DecisionKind::Tripped { .. } => Some(decision.why.cause.word()),
-                DecisionKind::Arming { cause } => Some(cause_word(*cause)),
+                DecisionKind::Arming { cause } => Some(cause.word()),
                 DecisionKind::Released { .. } => None,
                 _ => return None,
             })
         });
     last.flatten()
-}
-
-const fn cause_word(cause: ArmingCause) -> &'static str {
-    match cause {
-        ArmingCause::Grace(_) => "grace",
-        ArmingCause::OnTimeFact => "on-time-fact",
-        ArmingCause::RuleChange => "rule-change",
-        ArmingCause::PriceChange => "price-change",
-        ArmingCause::Clock => "clock",
-    }
 }
 
 /// What the engine answers when it is asked about a breaker, and what was last decided about it.
@@ -264,7 +253,7 @@ fn last_decisions(world: &World<'_>) -> Vec<String> {
 
 fn page_details(world: &World<'_>) -> Vec<String> {
     let details = world.decisions.iter().filter_map(|d| match &d.kind {
-        DecisionKind::Page { topic, detail } => Some(format!("{} {}: {detail}", d.at, topic_word(*topic))),
+        DecisionKind::Page { topic, detail } => Some(format!("{} {}: {detail}", d.at, topic.word())),
         _ => None,
     });
     details.take(NAMED).collect()
@@ -365,21 +354,5 @@ const fn about(kind: &DecisionKind) -> &'static str {
         DecisionKind::Idle { .. } => "idle",
         DecisionKind::Packable { .. } => "packable",
         DecisionKind::Spot(_) => "spot",
-    }
-}
-
-const fn topic_word(topic: PageTopic) -> &'static str {
-    match topic {
-        PageTopic::Unpriced => "unpriced",
-        PageTopic::SourceStale => "source-stale",
-        PageTopic::InventoryStale => "inventory-stale",
-        PageTopic::Clock => "clock",
-        PageTopic::RuleChange => "rule-change",
-        PageTopic::SubjectCap => "subject-cap",
-        PageTopic::Orphans => "orphans",
-        PageTopic::Posture => "posture",
-        PageTopic::SourceHeard => "source-heard",
-        PageTopic::Unjudged => "unjudged",
-        PageTopic::FirstDays => "first-days",
     }
 }

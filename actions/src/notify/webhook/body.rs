@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use policy::decision::{ArmingCause, DecisionKind, Manner, Notice, ReleaseCause, Times};
+use policy::decision::{DecisionKind, Manner, Notice, ReleaseCause, Times};
 use policy::money::{Money, Unit};
 use policy::time::Timestamp;
 use serde::Serialize;
@@ -226,7 +226,7 @@ fn decision<'a>(notice: &'a Notice, message: &Message) -> DecisionBody<'a> {
     match &decision.kind {
         DecisionKind::Warned { threshold } => body.threshold = Some(threshold.to_string()),
         DecisionKind::WarnedBy { measure } => body.threshold = Some(measure.to_string()),
-        DecisionKind::Arming { cause } => body.cause = Some(arming_word(*cause)),
+        DecisionKind::Arming { cause } => body.cause = Some(cause.word()),
         DecisionKind::Released { cause, .. } => {
             body.cause = Some(release_word(cause));
             body.detail = match cause {
@@ -250,7 +250,7 @@ fn decision<'a>(notice: &'a Notice, message: &Message) -> DecisionBody<'a> {
             body.detail = Some(refused.as_ref().unwrap_or(what).into())
         }
         DecisionKind::Page { topic, detail } => {
-            body.topic = Some(words::topic_word(*topic));
+            body.topic = Some(topic.word());
             // It names what callers wrote, and people read it.
             body.detail = Some(visible(detail).into());
         }
@@ -346,16 +346,6 @@ const fn kind_word(kind: &DecisionKind) -> &'static str {
         DecisionKind::Idle { .. } => "idle",
         DecisionKind::Packable { .. } => "packable",
         DecisionKind::Spot(_) => "spot",
-    }
-}
-
-const fn arming_word(cause: ArmingCause) -> &'static str {
-    match cause {
-        ArmingCause::Grace(_) => "grace",
-        ArmingCause::OnTimeFact => "on-time-fact",
-        ArmingCause::RuleChange => "rule-change",
-        ArmingCause::PriceChange => "price-change",
-        ArmingCause::Clock => "clock",
     }
 }
 

@@ -29,12 +29,7 @@ pub(super) fn read(
     per_each: &[FieldName],
     sink: &mut Sink<'_>,
 ) -> Option<Act> {
-    let entries = sink.map(node, "an act", "notify: {route: finops}")?;
-    let [entry] = entries else {
-        let message = format!("an act has one key, this has {}", entries.len());
-        sink.error(Kind::Conflict, node.spot, message, "write one list item for each act");
-        return None;
-    };
+    let entry = sink.act(node, "notify: {route: finops}")?;
     match entry.key.as_str() {
         "notify" => notify(entry, sink),
         "pauseScaledObjects" if key == "onWarn" => {

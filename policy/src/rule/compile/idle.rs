@@ -278,12 +278,7 @@ fn then(node: &Node, sink: &mut Sink<'_>) -> Option<Vec<IdleAct>> {
 }
 
 fn act(node: &Node, sink: &mut Sink<'_>) -> Option<(IdleAct, Spot)> {
-    let entries = sink.map(node, "an act", "notify: {route: owners}")?;
-    let [entry] = entries else {
-        let message = format!("an act has one key, this has {}", entries.len());
-        sink.error(Kind::Conflict, node.spot, message, "write one list item for each act");
-        return None;
-    };
+    let entry = sink.act(node, "notify: {route: owners}")?;
     let place = sink.place(entry.spot);
     let act = match entry.key.as_str() {
         "notify" => notify(entry, sink)?,

@@ -146,12 +146,7 @@ fn act(node: &Node, sink: &mut Sink<'_>) -> Option<(SpotAct, Spot)> {
         };
         return Some((act, node.spot));
     }
-    let entries = sink.map(node, "an act", "notify: {route: oncall}")?;
-    let [entry] = entries else {
-        let message = format!("an act has one key, this has {}", entries.len());
-        sink.error(Kind::Conflict, node.spot, message, "write one list item for each act");
-        return None;
-    };
+    let entry = sink.act(node, "notify: {route: oncall}")?;
     let place = sink.place(entry.spot);
     let act = match entry.key.as_str() {
         "notify" => notify(entry, sink)?,

@@ -14,12 +14,12 @@ const HELP: &str = "write `{calendar: day, timezone: Europe/Berlin}`, `{rolling:
 
 /// Calendar units by word.
 pub(super) const UNITS: [(&str, CalendarUnit); 6] = [
-    ("hour", CalendarUnit::Hour),
-    ("day", CalendarUnit::Day),
-    ("week", CalendarUnit::Week),
-    ("month", CalendarUnit::Month),
-    ("quarter", CalendarUnit::Quarter),
-    ("year", CalendarUnit::Year),
+    (CalendarUnit::Hour.word(), CalendarUnit::Hour),
+    (CalendarUnit::Day.word(), CalendarUnit::Day),
+    (CalendarUnit::Week.word(), CalendarUnit::Week),
+    (CalendarUnit::Month.word(), CalendarUnit::Month),
+    (CalendarUnit::Quarter.word(), CalendarUnit::Quarter),
+    (CalendarUnit::Year.word(), CalendarUnit::Year),
 ];
 
 /// Shortest and longest rolling window: the ledger keeps a slot for each part of one.
