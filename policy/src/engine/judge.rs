@@ -332,18 +332,22 @@ impl Engine {
         let rolled = trip.window_end <= self.now && !matches!(budget.window, WindowSpec::Rolling(_));
         let fell = |share| self.hot[at].sum < mark(self.cold[at].limit, share);
         let spent_trips = u32::from(self.cold[at].trips) >= budget.restore.max_trips_per_window;
+        let heard = self.heard_again(slot);
+        // What tripped it goes on, whatever the sum says: silence clears no trip (invariant 5).
+        let silent = matches!(trip.cause, Cause::Silence { .. }) && heard.is_none();
+        let lasts = || silent || self.is_tripping(slot);
         let cause = match budget.restore.when {
             RestoreWhen::Manual => None,
-            _ if self.heard_again(slot).is_some() => self.heard_again(slot),
+            _ if heard.is_some() => heard,
             RestoreWhen::WindowRolls if rolled => Some(ReleaseCause::WindowRolled),
             RestoreWhen::WindowRolls if matches!(budget.window, WindowSpec::Rolling(_)) => {
-                let below = self.hot[at].sum < self.cold[at].trip_mark(budget) && !self.is_tripping(slot);
+                let below = self.hot[at].sum < self.cold[at].trip_mark(budget) && !lasts();
                 (below && !spent_trips).then_some(ReleaseCause::FellBelow)
             }
             RestoreWhen::WindowRolls => None,
             RestoreWhen::Below(_) if rolled => Some(ReleaseCause::WindowRolled),
             RestoreWhen::Below(share) => {
-                let below = fell(share) && !self.is_tripping(slot);
+                let below = fell(share) && !lasts();
                 (below && !spent_trips).then_some(ReleaseCause::FellBelow)
             }
         };

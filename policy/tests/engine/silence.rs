@@ -2,7 +2,7 @@
 
 use policy::decision::Cause;
 use policy::fact::{Fact, SourceHealth, SourceState};
-use policy::rule::{Budget, Condition, Mode, OnStale, Test, Waves};
+use policy::rule::{Budget, Condition, Mode, OnStale, RestoreWhen, Test, Waves, WindowSpec};
 use policy::time::Span;
 
 use crate::world::{World, daily, usd};
@@ -132,4 +132,25 @@ fn the_overshoot_bound_is_the_rate_for_as_long_as_a_stop_takes() {
     world.pass("3h");
     world.spend("acme", "1");
     assert_eq!(world.engine.stop_latency(), Span::from_secs(2), "the lag of hours ago is forgotten");
+}
+
+/// Below the limit is no news of a breaker that tripped for what nobody sees.
+#[test]
+fn a_rolling_window_gives_nothing_back_while_its_source_is_silent() {
+    for when in [RestoreWhen::WindowRolls, RestoreWhen::Below("80%".parse().unwrap())] {
+        let mut budget = of_gateway(OnStale::Trip);
+        budget.window = WindowSpec::Rolling(Span::from_hours(6));
+        budget.restore.when = when;
+        let mut world = World::with(vec![budget]);
+        world.spend("acme", "1");
+        world.seen_elsewhere("gateway");
+        world.obey_all();
+        for _ in 0..8 {
+            world.pass("1h"); // in the end nothing that it saw is in the window any more
+            assert!(world.orders.is_empty(), "{:?}", world.ordered());
+        }
+        world.spend("blue", "1");
+        world.pass("1s");
+        assert_eq!(world.ordered(), ["restore acme/api"]);
+    }
 }
